@@ -1,0 +1,116 @@
+package audit
+
+import (
+	"time"
+
+	"github.com/portcullis/portcullis/gateway"
+)
+
+// Name says what happened. The list is closed: the OCSF class of each name
+// stands in ocsf.go, and an event of another name is refused.
+type Name string
+
+// The closed list of event names.
+const (
+	GatewayStarted Name = "gateway.started"
+	GatewayStopped Name = "gateway.stopped"
+
+	VendorAdmitted Name = "vendor.admitted" // admitted, changed or removed
+	PersonAdmitted Name = "person.admitted"
+	TargetDefined  Name = "target.defined"
+	PersonInvited  Name = "person.invited"
+
+	KeyEnrolled   Name = "authenticator.enrolled"
+	KeyRemoved    Name = "authenticator.removed"
+	SSHKeyAdded   Name = "sshkey.added"
+	SSHKeyRemoved Name = "sshkey.removed"
+	LoginMade     Name = "login.made"
+	LoginRefused  Name = "login.refused"
+	LoginEnded    Name = "login.ended"
+	TouchRefused  Name = "touch.refused" // an assertion that did not hold
+
+	RequestAsked     Name = "request.asked"
+	RequestApproved  Name = "request.approved" // one approval, perhaps not the last
+	RequestRefused   Name = "request.refused"  // by an approver
+	RequestWithdrawn Name = "request.withdrawn"
+	RequestLapsed    Name = "request.lapsed"
+	RequestDenied    Name = "request.denied" // by policy or as bad input, before it was written
+
+	GrantMade   Name = "grant.made"
+	GrantOpened Name = "grant.opened"
+	GrantClosed Name = "grant.closed"
+	TicketMade  Name = "ticket.made"
+	TicketTaken Name = "ticket.taken"
+
+	SessionOpened  Name = "session.opened" // written before the target is dialled
+	SessionLive    Name = "session.live"   // the target let us in
+	SessionRefused Name = "session.refused"
+	SessionEnded   Name = "session.ended"
+	SessionChannel Name = "session.channel" // a shell or exec began, or a channel was refused
+
+	RecordingSealed    Name = "recording.sealed"
+	RecordingRecovered Name = "recording.recovered" // found unsealed at the start
+	RecordingWatched   Name = "recording.watched"
+	InputRead          Name = "recording.input-read" // what was typed was looked at
+
+	Suspended         Name = "suspension.ordered"
+	SuspensionReport  Name = "suspension.report"
+	RestorationSigned Name = "restoration.signed" // the first of two
+	Restored          Name = "restoration.done"
+
+	ChainBroken Name = "chain.broken" // a row does not have a signed statement behind it
+	ClockStep   Name = "clock.stepped"
+	StoreLost   Name = "store.lost"
+)
+
+// Outcome is how it went.
+type Outcome string
+
+// The closed list of outcomes.
+const (
+	OK      Outcome = "ok"
+	Refused Outcome = "refused"
+	Failed  Outcome = "failed"
+)
+
+// Event is one line of the audit log before it is encoded. Every field may be
+// read by an auditor: nothing secret belongs in any of them.
+type Event struct {
+	Name       Name
+	At         time.Time // when it was decided; the zero time means now
+	Actor      string    // person, "machine" (root at the local socket) or "gateway"
+	Vendor     string
+	Person     string // whom it is about, where that is not the actor
+	Target     string
+	Account    string
+	Request    string
+	Grant      string
+	Session    string
+	Suspension string
+	Source     string // address:port, where it came from outside
+	Statement  gateway.Digest
+	Outcome    Outcome // the empty outcome means OK
+	Reason     string  // the sentence the person was told, or the end reason
+	Rule       string  // the rule that said no
+	Detail     map[string]string
+}
+
+// Tx appends events inside the transaction that makes the change they
+// announce: both become durable, or neither (P9).
+type Tx interface {
+	Append(Event) error
+}
+
+// Entry is one stored line.
+type Entry struct {
+	Seq  int64          // 0, 1, 2, …: the leaf's index in the log
+	Body []byte         // OCSF JSON, exactly the bytes that are hashed
+	Leaf gateway.Digest // RFC 6962 leaf hash of Body: SHA-256(0x00 || Body)
+}
+
+// Checkpoint is a signed tree head (C2SP tlog-checkpoint), made in the
+// transaction that appended the entries below it.
+type Checkpoint struct {
+	Size int64
+	Note []byte // signed note
+}

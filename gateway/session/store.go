@@ -1,0 +1,36 @@
+package session
+
+import (
+	"context"
+
+	"github.com/portcullis/portcullis/gateway"
+	"github.com/portcullis/portcullis/gateway/audit"
+	"github.com/portcullis/portcullis/gateway/statement"
+)
+
+// Filter narrows a list; empty fields do not. Newest first.
+type Filter struct {
+	Vendor, Person, Target, Grant string
+	Live                          bool   // not ended only
+	Before                        string // page on below this identifier
+	Limit                         int    // 1 to 200; 0 means 200
+}
+
+// Store keeps sessions.
+type Store interface {
+	Session(ctx context.Context, id string) (gateway.Session, error)
+	Sessions(ctx context.Context, f Filter) ([]gateway.Session, error)
+	Update(ctx context.Context, f func(Tx) error) error
+}
+
+// Tx writes.
+type Tx interface {
+	audit.Tx
+	// PutStatement consumes a touch: gateway.ErrUsed if it was used before.
+	PutStatement(s statement.Signed) error
+	// UseTouch marks the touch of a ticket as used; gateway.ErrUsed if it was.
+	UseTouch(digest gateway.Digest) error
+	PutSession(s gateway.Session) error // creates or replaces by ID
+	// Epochs reads the current state and epochs inside the transaction.
+	Epochs(vendor, person string) (e gateway.Epochs, vendorActive, personActive bool, err error)
+}
