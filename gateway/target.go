@@ -115,10 +115,7 @@ func (a Abilities) List() []string {
 	for _, f := range a.Forward {
 		l = append(l, "forward "+f)
 	}
-	for _, m := range a.Methods {
-		l = append(l, m)
-	}
-	return l
+	return append(l, a.Methods...)
 }
 
 // ParseAbilities is the inverse of List, strict.
