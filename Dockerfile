@@ -10,9 +10,8 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 COPY --from=packages /src/web/node_modules web/node_modules
-ARG VERSION=container
 RUN go run ./web/build \
- && CGO_ENABLED=0 go build -trimpath -ldflags="-s -w -X main.version=${VERSION}" -o /out/portcullis ./cmd/portcullis \
+ && CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o /out/portcullis ./cmd/portcullis \
  && mkdir -m 0700 /out/data
 
 # Nothing but the binary, the roots of trust for an OpenID provider, and an

@@ -1,0 +1,196 @@
+package rig
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// startWithin bounds how long the gateway may take to be ready.
+const startWithin = 30 * time.Second
+
+// cliWithin bounds one command.
+const cliWithin = 60 * time.Second
+
+// Gateway is the built binary with a configuration and a data folder of its
+// own, on free ports of loopback.
+type Gateway struct {
+	*Process
+	Bin    string
+	Dir    string
+	Config string
+	Data   string
+	URL    string // http://localhost:PORT
+	SSH    string // host:port
+}
+
+// Result is what a command said.
+type Result struct {
+	Status   int
+	Out, Err string
+}
+
+// NewGateway writes a configuration. extra is YAML text added to it.
+func NewGateway(bin, dir, extra string) (*Gateway, error) {
+	web, err := FreeAddr()
+	if err != nil {
+		return nil, err
+	}
+	ssh, err := FreeAddr()
+	if err != nil {
+		return nil, err
+	}
+	_, port, _ := strings.Cut(web, ":")
+	g := &Gateway{Bin: bin, Dir: dir, Config: filepath.Join(dir, "portcullis.yaml"), Data: filepath.Join(dir, "data"), URL: "http://localhost:" + port, SSH: ssh}
+	text := fmt.Sprintf("url: %s\ndata: %s\nnode: node-1\nlisten:\n  web: %s\n  ssh: %s\n%s", g.URL, g.Data, web, ssh, extra)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	return g, os.WriteFile(g.Config, []byte(text), 0o600)
+}
+
+var link = regexp.MustCompile(`https?://\S+/enrol#\S+`)
+
+// Init runs `portcullis init` and returns the first administrator's link.
+func (g *Gateway) Init(ctx context.Context) (string, error) {
+	r, err := g.Run(ctx, "init", "--config", g.Config)
+	if err != nil {
+		return "", err
+	}
+	if r.Status != 0 {
+		return "", fmt.Errorf("init: %d\n%s%s", r.Status, r.Out, r.Err)
+	}
+	found := link.FindString(r.Out)
+	if found == "" {
+		return "", fmt.Errorf("init printed no enrolment link:\n%s%s", r.Out, r.Err)
+	}
+	return found, nil
+}
+
+// Start runs `portcullis serve` and waits until it is ready.
+func (g *Gateway) Start(ctx context.Context) error {
+	p, err := start(g.Bin, nil, "serve", "--config", g.Config)
+	if err != nil {
+		return err
+	}
+	g.Process = p
+	err = Until(ctx, startWithin, func() error {
+		select {
+		case <-p.Done():
+			return nil // looked at below
+		default:
+		}
+		if err := g.ready(ctx); err != nil {
+			return err
+		}
+		return listens(g.SSH)
+	})
+	select {
+	case <-p.Done():
+		return fmt.Errorf("the gateway ended at its start:\n%s", p.Log())
+	default:
+	}
+	if err != nil {
+		p.Kill()
+		return fmt.Errorf("the gateway is not ready: %w\n%s", err, p.Log())
+	}
+	return nil
+}
+
+func (g *Gateway) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, g.URL+"/readyz", nil)
+	if err != nil {
+		return err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("/readyz answers %s", res.Status)
+	}
+	return nil
+}
+
+// Run runs any command of the binary.
+func (g *Gateway) Run(ctx context.Context, args ...string) (Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, cliWithin)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, g.Bin, args...)
+	var out, errOut bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	cmd.Dir = g.Dir
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) || ctx.Err() != nil {
+		return Result{}, fmt.Errorf("portcullis %s: %w", strings.Join(args, " "), errors.Join(err, ctx.Err()))
+	}
+	return Result{Status: cmd.ProcessState.ExitCode(), Out: out.String(), Err: errOut.String()}, nil
+}
+
+// CLI runs a command against this gateway's local socket.
+func (g *Gateway) CLI(ctx context.Context, args ...string) (Result, error) {
+	return g.Run(ctx, append(args, "--data", g.Data)...)
+}
+
+// JSON runs a reading command with --json and decodes what it prints into v.
+func (g *Gateway) JSON(ctx context.Context, v any, args ...string) error {
+	r, err := g.CLI(ctx, append(args, "--json")...)
+	if err != nil {
+		return err
+	}
+	if r.Status != 0 {
+		return fmt.Errorf("portcullis %s: exit %d\n%s%s", strings.Join(args, " "), r.Status, r.Out, r.Err)
+	}
+	if err := json.Unmarshal([]byte(r.Out), v); err != nil {
+		return fmt.Errorf("portcullis %s --json: %w:\n%s", strings.Join(args, " "), err, r.Out)
+	}
+	return nil
+}
+
+// Apply applies a plant file.
+func (g *Gateway) Apply(ctx context.Context, text string) error {
+	file := filepath.Join(g.Dir, "plant.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		return err
+	}
+	r, err := g.CLI(ctx, "apply", "-f", file)
+	if err != nil {
+		return err
+	}
+	if r.Status != 0 {
+		return fmt.Errorf("apply: exit %d\n%s%s\n%s", r.Status, r.Out, r.Err, text)
+	}
+	return nil
+}
+
+// UserCA reads the public key of the gateway's SSH user CA.
+func (g *Gateway) UserCA() (string, error) {
+	return firstOf(filepath.Join(g.Data, "keys", "*user*ca*.pub"))
+}
+
+// HostCA reads the public key of the CA that signs the gateway's host key.
+func (g *Gateway) HostCA() (string, error) {
+	return firstOf(filepath.Join(g.Data, "keys", "*host*ca*.pub"))
+}
+
+func firstOf(glob string) (string, error) {
+	found, err := filepath.Glob(glob)
+	if err != nil || len(found) == 0 {
+		return "", fmt.Errorf("no file %s", glob)
+	}
+	raw, err := os.ReadFile(found[0])
+	return strings.TrimSpace(string(raw)), err
+}
