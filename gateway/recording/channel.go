@@ -1,0 +1,98 @@
+package recording
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/portcullis/portcullis/gateway"
+)
+
+// maxText bounds a command, a terminal's name, a signal's name and a note, in
+// bytes. An SSH packet could carry more; nobody could read it.
+const maxText = 256 << 10
+
+// Channel is one channel of a session. Every method returns after the frame
+// is with the kernel, and answers *gateway.Error "recorder" when it is not:
+// then what was to be shown must not be.
+type Channel struct {
+	rec *Recorder
+	id  uint32
+}
+
+// Channel notes that a channel begins to work: a shell or a command, with the
+// terminal it asked for, or nil. id must be its own within the session.
+func (r *Recorder) Channel(id uint32, kind, command string, pty *Pty) (*Channel, error) {
+	o := channelOpen{Kind: kind, Command: command, Pty: pty}
+	if !utf8.ValidString(command) {
+		o.Bytes = []byte(command)
+	}
+	if len(command) > maxText || pty != nil && len(pty.Term) > maxText {
+		return nil, gateway.Invalid("command", "the command or the terminal's name has more than %d bytes, which is not recorded and so not run", maxText)
+	}
+	c := &Channel{rec: r, id: id}
+	return c, c.json(kindChannel, o)
+}
+
+// Output writes p, which the target has sent, before it is shown. It does not
+// keep p.
+func (c *Channel) Output(s Stream, p []byte) error {
+	if s != Stdout && s != Stderr {
+		return gateway.Internal(fmt.Errorf("record output of unknown stream %d", s))
+	}
+	return c.data(c.rec.out, kind(s), p)
+}
+
+// Input writes p, which the engineer has typed, before it is sent on. It does
+// not keep p.
+func (c *Channel) Input(p []byte) error { return c.data(c.rec.in, kindInput, p) }
+
+func (c *Channel) data(j *journal, k kind, p []byte) error {
+	for len(p) > 0 {
+		n := min(len(p), maxPayload)
+		if err := j.append(k, c.id, p[:n]); err != nil {
+			return sayClosed(err)
+		}
+		p = p[n:]
+	}
+	return nil
+}
+
+// Resize notes a new size of the terminal.
+func (c *Channel) Resize(cols, rows uint32) error {
+	b := binary.BigEndian.AppendUint32(nil, cols)
+	return c.event(kindResize, binary.BigEndian.AppendUint32(b, rows))
+}
+
+// Exit notes how the channel's program ended: by a status, by a signal (RFC
+// 4254 clause 6.10, without "SIG"), or by neither when the target did not say.
+func (c *Channel) Exit(status *uint32, signal string) error {
+	return c.json(kindExit, channelExit{Status: status, Signal: cut(signal)})
+}
+
+// Note keeps a sentence beside the output: a warning that was shown, who
+// watched. It is cut after maxText bytes.
+func (c *Channel) Note(text string) error { return c.event(kindNote, []byte(cut(text))) }
+
+func (c *Channel) json(k kind, v any) error {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return gateway.Internal(err)
+	}
+	return c.event(k, raw)
+}
+
+func (c *Channel) event(k kind, payload []byte) error {
+	return sayClosed(c.rec.out.append(k, c.id, payload))
+}
+
+func cut(s string) string { return s[:min(len(s), maxText)] }
+
+// sayClosed turns a byte that comes after the seal into a refusal.
+func sayClosed(err error) error {
+	if err == errSealed {
+		return gateway.Conflict("recorder", "the session is over and its recording is sealed, so nothing more passes")
+	}
+	return err
+}

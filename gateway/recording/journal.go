@@ -1,0 +1,353 @@
+package recording
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/portcullis/portcullis/gateway"
+)
+
+const (
+	fileMode = 0o600
+	dirMode  = 0o700
+
+	// maxClosing bounds the full segments that wait for their sync.
+	maxClosing = 16
+)
+
+var errSealed = errors.New("the recording is sealed")
+
+// journal writes one stream of a recording, segment by segment. append may be
+// called from any goroutine; sync from the recorder's own alone; close once,
+// after that goroutine has ended.
+type journal struct {
+	disk   disk
+	dir    string
+	stream stream
+	begun  time.Time
+	limit  int64         // a segment is closed when it would grow beyond
+	oldest time.Duration // how old an unsynced byte may get
+	signer Signer
+	now    func() time.Time
+	fault  *fault
+	id     string
+	wake   chan<- struct{} // cap 1: there is something to sync
+	urgent chan<- struct{} // cap 1: a segment is full, sync now
+
+	mu       sync.Mutex
+	file     *os.File
+	seed     uint32
+	seq      uint32
+	size     int64 // of the current segment up to its last whole frame
+	counts   counts
+	hash     hash.Hash // of the current segment
+	done     []segmentSeal
+	total    uint64 // data bytes of all segments
+	last     time.Duration
+	ended    bool // the current segment has its footer
+	closed   bool
+	closing  []*os.File                 // full, not synced yet
+	newDir   bool                       // the folder has an entry that is not synced yet
+	dirty    time.Time                  // since when there are unsynced bytes; zero: none
+	syncing  time.Time                  // the same for the sync under way
+	synced   chan struct{}              // closed when the sync under way ends; nil when nobody waits
+	watchers map[chan struct{}]struct{} // followers, each told at most once until it looks
+
+	head [frameHead]byte
+	tail [frameTail]byte
+	vec  [3][]byte
+}
+
+// open makes the first segment. previous is the digest of the manifest.
+func (j *journal) open(previous gateway.Digest) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.begin(previous)
+}
+
+// begin makes the next segment and writes its header.
+func (j *journal) begin(previous gateway.Digest) error {
+	name := segmentName(j.stream, j.seq+1)
+	f, err := os.OpenFile(filepath.Join(j.dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, fileMode)
+	if err != nil {
+		return err
+	}
+	b := header{stream: j.stream, seq: j.seq + 1, begun: j.begun.UnixMicro(), session: j.id, previous: previous}.encode()
+	if _, err := f.Write(b); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	j.file, j.seq, j.size, j.counts, j.newDir = f, j.seq+1, headerSize, counts{}, true
+	j.ended = false
+	j.seed = binary.BigEndian.Uint32(b[headerSize-4:])
+	j.hash = sha256.New()
+	j.hash.Write(b)
+	j.touch()
+	return nil
+}
+
+// append writes one frame with one system call and returns when the kernel
+// has it: from then on only the loss of power can take it back.
+func (j *journal) append(k kind, channel uint32, payload []byte) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err := j.ready(int64(frameHead + len(payload) + frameTail)); err != nil {
+		return err
+	}
+	if err := j.put(k, channel, j.clock(), payload); err != nil {
+		// What the kernel took of the frame is cut off again, so that the file
+		// ends with a whole frame; where that fails too, Recover does it.
+		_ = j.file.Truncate(j.size)
+		return j.fault.fail(err)
+	}
+	j.touch()
+	for w := range j.watchers {
+		signal(w)
+	}
+	return nil
+}
+
+// clock is the time of a frame: it never runs back, whatever the clock does.
+func (j *journal) clock() time.Duration {
+	j.last = max(j.last, j.now().Sub(j.begun).Truncate(time.Microsecond))
+	return j.last
+}
+
+// put writes a frame and counts it. It allocates nothing and copies no
+// payload: the payload goes to the kernel from where it lies.
+func (j *journal) put(k kind, channel uint32, at time.Duration, payload []byte) error {
+	putHead(&j.head, k, channel, at, len(payload))
+	binary.BigEndian.PutUint32(j.tail[:], checksum(j.seed, j.head[:], payload))
+	j.vec = [3][]byte{j.head[:], payload, j.tail[:]}
+	err := writev(j.file, j.vec[:])
+	j.vec[1] = nil
+	if err != nil {
+		return err
+	}
+	j.hash.Write(j.head[:])
+	j.hash.Write(payload)
+	j.hash.Write(j.tail[:])
+	j.size += int64(frameHead + len(payload) + frameTail)
+	if k != kindFooter {
+		j.counts.add(k, len(payload), at)
+		if k.data() {
+			j.total += uint64(len(payload))
+		}
+	}
+	return nil
+}
+
+// ready waits until a frame of n bytes may be written: the oldest unsynced
+// byte is young enough, and the segment has room or a new one is begun.
+func (j *journal) ready(n int64) error {
+	for {
+		if err := j.fault.get(); err != nil {
+			return err
+		}
+		if j.closed {
+			return errSealed
+		}
+		full := j.size+n > j.limit && j.counts.frames > 0
+		if !j.late() && (!full || len(j.closing) < maxClosing) {
+			if full {
+				return j.roll()
+			}
+			return nil
+		}
+		j.hold()
+	}
+}
+
+// late reports whether showing more would leave a byte unsynced for longer
+// than was promised.
+func (j *journal) late() bool {
+	since := j.syncing
+	if since.IsZero() {
+		since = j.dirty
+	}
+	return !since.IsZero() && j.now().Sub(since) > j.oldest
+}
+
+// hold gives up the lock until the sync under way has ended or the recording
+// has failed.
+func (j *journal) hold() {
+	if j.synced == nil {
+		j.synced = make(chan struct{})
+	}
+	synced := j.synced
+	signal(j.urgent)
+	j.mu.Unlock()
+	defer j.mu.Lock()
+	select {
+	case <-synced:
+	case <-j.fault.done:
+	}
+}
+
+// roll closes the current segment and begins the next. It waits for no disk:
+// the full one is synced by the recorder's goroutine.
+func (j *journal) roll() error {
+	full := j.file
+	s, err := j.finish(false)
+	if err == nil {
+		err = j.begin(s.Digest)
+	}
+	if err != nil {
+		return j.fault.fail(err)
+	}
+	j.closing = append(j.closing, full)
+	signal(j.urgent)
+	return nil
+}
+
+// finish writes the footer and notes the segment for the seal.
+func (j *journal) finish(interrupted bool) (segmentSeal, error) {
+	f := footer{interrupted: interrupted, frames: j.counts.frames, data: j.counts.data}
+	j.hash.Sum(f.body[:0])
+	payload, err := encodeFooter(f, j.signer)
+	if err != nil {
+		return segmentSeal{}, err
+	}
+	if err := j.put(kindFooter, 0, j.counts.last, payload); err != nil {
+		return segmentSeal{}, err
+	}
+	s := segmentSeal{
+		Name: segmentName(j.stream, j.seq), Size: j.size, Interrupted: interrupted,
+		Frames: int64(j.counts.frames), Bytes: int64(j.counts.data), LastMicros: j.counts.last.Microseconds(),
+	}
+	j.hash.Sum(s.Digest[:0])
+	j.done, j.ended = append(j.done, s), true
+	return s, nil
+}
+
+// touch notes that there are bytes to sync and wakes who does it.
+func (j *journal) touch() {
+	if j.dirty.IsZero() {
+		j.dirty = j.now()
+		signal(j.wake)
+	}
+}
+
+// sync makes durable what was written before it was called.
+func (j *journal) sync(dir *os.File) error {
+	j.mu.Lock()
+	if j.dirty.IsZero() || j.closed {
+		j.mu.Unlock()
+		return nil
+	}
+	files := append(j.closing, j.file)
+	newDir := j.newDir
+	j.closing, j.newDir, j.syncing, j.dirty = nil, false, j.dirty, time.Time{}
+	j.mu.Unlock()
+
+	err := j.syncFiles(files, newDir, dir)
+
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err != nil {
+		err = j.fault.fail(err) // before anybody who waits may write again
+	}
+	j.syncing = time.Time{}
+	j.release()
+	return err
+}
+
+// release lets go on who waits for a sync.
+func (j *journal) release() {
+	if j.synced != nil {
+		close(j.synced)
+		j.synced = nil
+	}
+}
+
+// syncFiles syncs in the order of writing and closes all but the last.
+func (j *journal) syncFiles(files []*os.File, newDir bool, dir *os.File) error {
+	var errs []error
+	for i, f := range files {
+		errs = append(errs, j.disk.sync(f))
+		if i < len(files)-1 {
+			errs = append(errs, f.Close())
+		}
+	}
+	if newDir {
+		errs = append(errs, j.disk.sync(dir))
+	}
+	return errors.Join(errs...)
+}
+
+// close writes the last footer, syncs, and closes every file whatever goes
+// wrong. Later appends are refused.
+func (j *journal) close(interrupted bool) ([]segmentSeal, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.closed = true
+	j.release()
+	if interrupted {
+		// A write that failed half-way may have left a piece of its frame.
+		if err := j.file.Truncate(j.size); err != nil {
+			return nil, errors.Join(err, j.drop())
+		}
+	}
+	var err error
+	if !j.ended {
+		_, err = j.finish(interrupted)
+	}
+	for _, f := range append(j.closing, j.file) {
+		if err == nil {
+			err = j.disk.sync(f)
+		}
+	}
+	if err := errors.Join(err, j.drop()); err != nil {
+		return nil, fmt.Errorf("close segment %q: %w", segmentName(j.stream, j.seq), err)
+	}
+	return j.done, nil
+}
+
+// drop closes the files as they are.
+func (j *journal) drop() error {
+	var errs []error
+	for _, f := range append(j.closing, j.file) {
+		if f != nil {
+			errs = append(errs, f.Close())
+		}
+	}
+	j.closing, j.file = nil, nil
+	return errors.Join(errs...)
+}
+
+// bytes is how much of the session's own data was written.
+func (j *journal) bytes() int64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return int64(j.total)
+}
+
+// watch registers a follower's bell, which rings after each frame.
+func (j *journal) watch(bell chan struct{}) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.watchers == nil {
+		j.watchers = map[chan struct{}]struct{}{}
+	}
+	j.watchers[bell] = struct{}{}
+}
+
+func (j *journal) unwatch(bell chan struct{}) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	delete(j.watchers, bell)
+}
+
+// signal rings a bell of capacity one; a bell that rings already is enough.
+func signal(bell chan<- struct{}) {
+	select {
+	case bell <- struct{}{}:
+	default:
+	}
+}
