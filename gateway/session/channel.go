@@ -1,0 +1,115 @@
+package session
+
+import (
+	"context"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/portcullis/portcullis/gateway"
+	"github.com/portcullis/portcullis/gateway/audit"
+)
+
+// Channel is one shell or command of a session. Every byte goes through it, so
+// that nothing is shown before it is written (P3).
+type Channel struct {
+	l *Live
+	t Track
+}
+
+// Channel judges and begins one channel: "shell" or "exec". The event is
+// durable and the recording has its header when it returns.
+func (l *Live) Channel(ctx context.Context, kind, command string, pty *Pty) (*Channel, error) {
+	if err := l.alive(); err != nil {
+		return nil, err
+	}
+	if ok := kind == "shell" && l.ent.Abilities.Shell || kind == "exec" && l.ent.Abilities.Exec; !ok {
+		err := gateway.Refused("abilities", "ask for a grant that lets it", "this grant lets %s, and no %s", joinAbilities(l.ent.Abilities), kind)
+		l.Refuse(ctx, kind, err.Sentence())
+		return nil, err
+	}
+	id := l.channels.Add(1) - 1
+	e := l.event(audit.SessionChannel)
+	// The command itself may hold a secret: it stands in the recording, where
+	// reading it is an event of its own.
+	e.Detail = map[string]string{"channel": strconv.FormatUint(uint64(id), 10), "kind": kind, "pty": strconv.FormatBool(pty != nil)}
+	if err := l.m.store.Update(ctx, func(tx Tx) error { return tx.Append(e) }); err != nil {
+		return nil, err
+	}
+	t, err := l.rec.Channel(id, kind, command, pty)
+	if err != nil {
+		return nil, l.recorderFailed(err)
+	}
+	return &Channel{l: l, t: t}, l.alive()
+}
+
+// Refuse writes the event of something that this session may not do. At most
+// maxRefusals are written for one session.
+func (l *Live) Refuse(ctx context.Context, what, sentence string) {
+	if l.refusals.Add(1) > maxRefusals {
+		return
+	}
+	e := l.event(audit.SessionChannel)
+	e.Outcome, e.Reason, e.Rule = audit.Refused, sentence, "abilities"
+	e.Detail = map[string]string{"kind": what}
+	l.m.record(ctx, e)
+}
+
+// Show writes p to the journal, then to w, in that order. It returns the cause
+// once the session is ending, and shows nothing then.
+func (c *Channel) Show(s Stream, p []byte, w io.Writer) error {
+	l := c.l
+	if l.stopping.Load() {
+		return l.alive()
+	}
+	l.writing.Store(time.Now().UnixNano())
+	err := c.t.Output(s, p)
+	l.writing.Store(0)
+	if err != nil {
+		return l.recorderFailed(err)
+	}
+	if l.stopping.Load() {
+		return l.alive()
+	}
+	n, err := w.Write(p)
+	l.bytesOut.Add(int64(n))
+	if l.stopping.Load() {
+		l.bytesAfter.Add(int64(n))
+	}
+	return err
+}
+
+// Send writes what the engineer typed to the journal, then to w.
+func (c *Channel) Send(p []byte, w io.Writer) error {
+	l := c.l
+	if l.stopping.Load() {
+		return l.alive()
+	}
+	if err := c.t.Input(p); err != nil {
+		return l.recorderFailed(err)
+	}
+	if l.stopping.Load() {
+		return l.alive()
+	}
+	n, err := w.Write(p)
+	l.bytesIn.Add(int64(n))
+	return err
+}
+
+// Resize records the terminal's new size.
+func (c *Channel) Resize(cols, rows uint32) { c.t.Resize(cols, rows) }
+
+// Exit records how the command ended: a status, or a signal's name.
+func (c *Channel) Exit(status *uint32, signal string) { c.t.Exit(status, signal) }
+
+// Note records what the gateway itself showed on the channel.
+func (c *Channel) Note(text string) { c.t.Note(text) }
+
+func (l *Live) recorderFailed(err error) error {
+	if e := l.alive(); e != nil {
+		return e
+	}
+	l.m.log.Error("recorder failed", "session", l.row.ID, "error", err)
+	l.End(gateway.EndRecorder, "", "")
+	return context.Cause(l.ctx)
+}

@@ -1,0 +1,197 @@
+package session
+
+import (
+	"context"
+	"io"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/portcullis/portcullis/gateway"
+	"github.com/portcullis/portcullis/gateway/audit"
+)
+
+// Live is one session that is open. Its context is cancelled with a
+// *gateway.Ended as the cause; from then on nothing passes.
+//
+// Ownership: fields of the first group never change after newLive. The session's
+// own goroutine (run) alone seals, writes the end and closes done. mu guards
+// what is attached; the counters are atomic.
+type Live struct {
+	m       *Manager
+	row     gateway.Session // as written at the opening; State and end are in Session()
+	ent     Entitlement
+	rec     Recorder
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	opened  time.Time // with its monotonic reading
+	notices chan string
+
+	stopping      atomic.Bool  // stop has begun: bytes shown from now on count as after
+	up            atomic.Bool  // the target let us in
+	bytesIn       atomic.Int64 // recorded from the engineer
+	bytesOut      atomic.Int64 // shown to the engineer
+	bytesAfter    atomic.Int64 // of those, after stop began
+	writing       atomic.Int64 // Unix ns since when a journal write has been under way; 0 none
+	refusals      atomic.Int32
+	channels      atomic.Uint32
+	socketsClosed chan struct{} // closed by run when every closer has returned
+	done          chan struct{} // closed by run when sealed and written
+
+	mu        sync.Mutex
+	stopped   bool // nothing attaches any more
+	targets   []io.Closer
+	clients   []io.Closer
+	farewells []func(*gateway.Ended)
+	closedAt  time.Time
+	endedRow  *gateway.Session
+}
+
+func (m *Manager) newLive(o Opening, e Entitlement) *Live {
+	now := m.now()
+	l := &Live{
+		m: m, ent: e, opened: time.Now(), notices: make(chan string, 4),
+		socketsClosed: make(chan struct{}), done: make(chan struct{}),
+		row: gateway.Session{
+			ID: gateway.NewID("ses", now), Grant: e.Grant.ID, Request: e.Grant.Request, Person: e.Person.Name, Vendor: e.Person.Vendor,
+			Target: e.Target.Name, Account: e.Account.Name, Protocol: o.Protocol, Node: m.node, Source: o.Source, Client: o.Client,
+			Touch: o.Touch.Digest, Epochs: e.Grant.Epochs, State: gateway.SessionStarting, Started: gateway.Instant(now), Until: gateway.Instant(e.To),
+		},
+	}
+	l.ctx, l.cancel = context.WithCancelCause(context.Background())
+	return l
+}
+
+func (l *Live) meta() Meta {
+	r := l.row
+	return Meta{
+		Session: r.ID, Grant: r.Grant, Request: r.Request, Person: r.Person, Vendor: r.Vendor, Target: r.Target, Account: r.Account,
+		Protocol: string(r.Protocol), Node: r.Node, Source: r.Source, Client: r.Client, Started: r.Started, Until: r.Until, Rule: l.ent.Recording,
+	}
+}
+
+// ID is the session's identifier, which is also the key id of its certificate.
+func (l *Live) ID() string { return l.row.ID }
+
+// Context ends with the session; context.Cause of it is a *gateway.Ended.
+func (l *Live) Context() context.Context { return l.ctx }
+
+// Entitlement is what the chain lets this session do.
+func (l *Live) Entitlement() Entitlement { return l.ent }
+
+// Target, Account and Abilities are those of the entitlement.
+func (l *Live) Target() gateway.Target { return l.ent.Target }
+
+// Account is the identity used at the target.
+func (l *Live) Account() gateway.Account { return l.ent.Account }
+
+// Abilities is what each channel is judged by.
+func (l *Live) Abilities() gateway.Abilities { return l.ent.Abilities }
+
+// Notices carries warnings to be shown to the engineer: 5 minutes and 1 minute
+// before the window's end. The last sentence comes by the farewell.
+func (l *Live) Notices() <-chan string { return l.notices }
+
+// Done is closed when the recording is sealed and the end is written.
+func (l *Live) Done() <-chan struct{} { return l.done }
+
+// Credential mints what proves the account to the target, once the session is
+// registered and both looks at the epochs have held.
+func (l *Live) Credential(ctx context.Context) (Credential, error) {
+	if err := l.alive(); err != nil {
+		return Credential{}, err
+	}
+	return l.m.access.Credential(ctx, l.ent, l.row.ID)
+}
+
+// Up says that the target has let us in. The event is durable when it returns.
+func (l *Live) Up(ctx context.Context) error {
+	if err := l.alive(); err != nil {
+		return err
+	}
+	row := l.row
+	row.State = gateway.SessionLive
+	err := l.m.store.Update(ctx, func(tx Tx) error {
+		if err := l.epochsHold(tx); err != nil {
+			return err
+		}
+		if err := tx.PutSession(row); err != nil {
+			return err
+		}
+		return tx.Append(l.event(audit.SessionLive))
+	})
+	if err != nil {
+		return err
+	}
+	l.up.Store(true)
+	l.m.publish(l.Session())
+	return l.alive()
+}
+
+// Attach hands over something that reaches the target. Stop closes it first;
+// after stop has begun it is refused, and the caller closes it himself.
+func (l *Live) Attach(c io.Closer) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stopped {
+		return context.Cause(l.ctx)
+	}
+	l.targets = append(l.targets, c)
+	return nil
+}
+
+// AttachClient hands over the engineer's connection. Stop runs farewell, for
+// at most FarewellTime, then closes c.
+func (l *Live) AttachClient(c io.Closer, farewell func(*gateway.Ended)) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stopped {
+		return context.Cause(l.ctx)
+	}
+	l.clients = append(l.clients, c)
+	if farewell != nil {
+		l.farewells = append(l.farewells, farewell)
+	}
+	return nil
+}
+
+// Session is the session as it is now.
+func (l *Live) Session() gateway.Session {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.endedRow != nil {
+		return *l.endedRow
+	}
+	s := l.row
+	s.BytesIn, s.BytesOut = l.bytesIn.Load(), l.bytesOut.Load()
+	switch {
+	case l.stopping.Load():
+		s.State = gateway.SessionEnding
+	case l.up.Load():
+		s.State = gateway.SessionLive
+	}
+	return s
+}
+
+func (l *Live) alive() error {
+	if l.stopping.Load() || l.ctx.Err() != nil {
+		if err := context.Cause(l.ctx); err != nil {
+			return err
+		}
+		return &gateway.Ended{Reason: gateway.EndFault}
+	}
+	return nil
+}
+
+func (l *Live) event(name audit.Name) audit.Event {
+	r := l.row
+	return audit.Event{
+		Name: name, At: gateway.Instant(l.m.now()), Actor: r.Person, Vendor: r.Vendor, Person: r.Person, Target: r.Target, Account: r.Account,
+		Request: r.Request, Grant: r.Grant, Session: r.ID, Source: r.Source, Statement: r.Touch,
+	}
+}
+
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+
+func joinAbilities(a gateway.Abilities) string { return strings.Join(a.List(), ", ") }

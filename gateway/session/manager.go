@@ -1,0 +1,240 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/portcullis/portcullis/gateway"
+	"github.com/portcullis/portcullis/gateway/audit"
+)
+
+// Bounds and times of the room.
+const (
+	MaxSessions   = 4096                   // live on one node
+	SecondTick    = time.Second            // how often the wall clock is looked at
+	FarewellTime  = 250 * time.Millisecond // for the last sentence to reach a client that reads
+	EndWait       = 5 * time.Second        // how long EndAll waits for sockets
+	StoreWait     = 10 * time.Second       // for one transaction at the end of a session
+	StoreRetry    = time.Second            // between two tries to write a session's end
+	RecorderStall = 5 * time.Second        // a write to the journal that takes longer has failed
+	DefaultLease  = 10 * time.Second       // how long a node serves without its store
+	ClockSlack    = 2 * time.Second        // a wall clock that moves further than this against the monotonic one was stepped
+	maxRefusals   = 32                     // events about refused channels, a session
+	maxFollowers  = 256                    // subscribers
+	followerRoom  = 64                     // changes that wait for one subscriber
+)
+
+// Config is what the room needs. Store, Access and Recorder must be set.
+type Config struct {
+	Store    Store
+	Access   Access
+	Recorder Recorders
+	Node     string
+	Lease    time.Duration // told to pages; the kill switch acts on it
+	Now      func() time.Time
+	Logger   *slog.Logger
+}
+
+// Manager is the registry of this node's live sessions.
+type Manager struct {
+	store   Store
+	access  Access
+	rec     Recorders
+	node    string
+	lease   time.Duration
+	now     func() time.Time
+	log     *slog.Logger
+	stopped context.Context // cancelled when Run has ended: stop retrying writes
+	halt    context.CancelFunc
+
+	mu     sync.Mutex // guards what follows; never held while a session's mu is taken
+	closed bool       // Run is ending: nothing new registers
+	live   map[string]*Live
+	wg     sync.WaitGroup // one for each session's own goroutine
+
+	fmu       sync.Mutex // guards followers
+	followers map[chan gateway.Session]struct{}
+}
+
+// New wires the room. It starts nothing.
+func New(c Config) (*Manager, error) {
+	if c.Store == nil || c.Access == nil || c.Recorder == nil {
+		return nil, errors.New("session: store, access and recorder must be set")
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Lease <= 0 {
+		c.Lease = DefaultLease
+	}
+	m := &Manager{
+		store: c.Store, access: c.Access, rec: c.Recorder, node: c.Node, lease: c.Lease, now: c.Now, log: c.Logger,
+		live: map[string]*Live{}, followers: map[chan gateway.Session]struct{}{},
+	}
+	m.stopped, m.halt = context.WithCancel(context.Background())
+	return m, nil
+}
+
+// Run watches the wall clock until ctx is done; then it ends what is live as
+// the gateway stopping, waits for every session to be sealed and written, and
+// returns nil. Nothing opens after that.
+func (m *Manager) Run(ctx context.Context) error {
+	tick := time.NewTicker(SecondTick)
+	defer tick.Stop()
+	wall, mono := m.now(), time.Now()
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+			w, t := m.now(), time.Now()
+			if step := w.Sub(wall) - t.Sub(mono); step.Abs() > ClockSlack {
+				m.clockStepped(ctx, step)
+			}
+			wall, mono = w, t
+		}
+	}
+	m.mu.Lock()
+	m.closed = true
+	m.mu.Unlock()
+	m.EndAll(func(gateway.Session) bool { return true }, &gateway.Ended{Reason: gateway.EndStopping})
+	m.halt()
+	m.wg.Wait()
+	return nil
+}
+
+func (m *Manager) clockStepped(ctx context.Context, step time.Duration) {
+	m.log.Warn("wall clock was stepped", "by", step)
+	m.record(ctx, audit.Event{Name: audit.ClockStep, Actor: "gateway", Detail: map[string]string{"step": step.Round(time.Millisecond).String(), "node": m.node}})
+}
+
+// Lease is how long this node serves without its store.
+func (m *Manager) Lease() time.Duration { return m.lease }
+
+// Live lists the sessions whose sockets are not closed yet, oldest first,
+// with their byte counts so far.
+func (m *Manager) Live() []gateway.Session {
+	var rows []gateway.Session
+	for _, l := range m.all() {
+		if !l.isClosed() {
+			rows = append(rows, l.Session())
+		}
+	}
+	slices.SortFunc(rows, func(a, b gateway.Session) int { return strings.Compare(a.ID, b.ID) })
+	return rows
+}
+
+// Get finds a live session of this node.
+func (m *Manager) Get(id string) (*Live, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l, ok := m.live[id]
+	return l, ok
+}
+
+// End ends one session of this node for a person of the staff and returns
+// when its sockets are closed.
+func (m *Manager) End(ctx context.Context, id, by, detail string) error {
+	l, ok := m.Get(id)
+	if !ok {
+		return gateway.NotFound("session", id)
+	}
+	l.End(gateway.EndByStaff, by, detail)
+	select {
+	case <-l.socketsClosed:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// EndGrant ends every session under a grant that was closed.
+func (m *Manager) EndGrant(grantID string, why gateway.EndReason, by string) {
+	for _, l := range m.all() {
+		if l.row.Grant == grantID {
+			l.End(why, by, "")
+		}
+	}
+}
+
+// EndAll ends the sessions that match, all at once, and returns what was
+// measured: for each whether both sockets are closed, how long after this call
+// began, and how many bytes of the target were shown after it. It waits at
+// most EndWait.
+func (m *Manager) EndAll(match func(gateway.Session) bool, cause *gateway.Ended) []gateway.ClosedSession {
+	begun := time.Now()
+	var hit []*Live
+	for _, l := range m.all() {
+		if !l.isClosed() && match(l.Session()) {
+			l.end(cause)
+			hit = append(hit, l)
+		}
+	}
+	wait := time.NewTimer(EndWait)
+	defer wait.Stop()
+	late := false
+	out := make([]gateway.ClosedSession, 0, len(hit))
+	for _, l := range hit {
+		if !late {
+			select {
+			case <-l.socketsClosed:
+			case <-wait.C:
+				late = true
+			}
+		}
+		out = append(out, l.measure(begun))
+	}
+	return out
+}
+
+func (m *Manager) all() []*Live {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	list := make([]*Live, 0, len(m.live))
+	for _, l := range m.live {
+		list = append(list, l)
+	}
+	return list
+}
+
+func (m *Manager) register(l *Live) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.closed:
+		return &gateway.Ended{Reason: gateway.EndStopping}
+	case len(m.live) >= MaxSessions:
+		return &gateway.Error{Code: gateway.CodeTooMany, Rule: "max-sessions", Text: "this gateway carries as many sessions as it may", Next: "try again when somebody has left"}
+	}
+	m.live[l.row.ID] = l
+	m.wg.Add(1)
+	go func() {
+		defer m.wg.Done()
+		l.run()
+	}()
+	return nil
+}
+
+func (m *Manager) forget(l *Live) {
+	m.mu.Lock()
+	delete(m.live, l.row.ID)
+	m.mu.Unlock()
+}
+
+// record writes an event that goes with no other change. The store being
+// away is logged: what the event announces is a no, which stands without it.
+func (m *Manager) record(ctx context.Context, e audit.Event) {
+	e.At = gateway.Instant(m.now())
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), StoreWait)
+	defer cancel()
+	if err := m.store.Update(ctx, func(tx Tx) error { return tx.Append(e) }); err != nil {
+		m.log.Error("event not written", "event", string(e.Name), "reason", e.Reason, "error", err)
+	}
+}

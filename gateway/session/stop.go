@@ -1,0 +1,246 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/portcullis/portcullis/gateway"
+	"github.com/portcullis/portcullis/gateway/audit"
+)
+
+// warnings are said once each, when no more than this is left of the window.
+var warnings = []time.Duration{5 * time.Minute, time.Minute}
+
+// End names why the session is over. The first cause stands; it returns at
+// once, and Done tells when everything is sealed and written.
+func (l *Live) End(reason gateway.EndReason, by, detail string) {
+	l.end(&gateway.Ended{Reason: reason, By: by, Detail: detail})
+}
+
+// Finish ends the session and waits until it is sealed and written.
+func (l *Live) Finish(reason gateway.EndReason) {
+	l.End(reason, "", "")
+	<-l.done
+}
+
+func (l *Live) end(cause *gateway.Ended) {
+	// The cause is in place before the flag says that there is one.
+	l.cancel(cause)
+	l.stopping.Store(true)
+}
+
+// run is the session's own goroutine: it waits for a reason to end, then walks
+// the one stop path.
+func (l *Live) run() {
+	defer close(l.done)
+	l.watch()
+	l.closeSockets()
+	l.finish()
+	l.m.forget(l)
+}
+
+// watch returns when the session has a cause to end. The deadline is held by a
+// monotonic timer, which a clock stepped back cannot move, and by a look at
+// the wall clock each second, so that a clock stepped forward ends it too.
+func (l *Live) watch() {
+	left := l.row.Until.Sub(l.m.now())
+	deadline := time.NewTimer(left)
+	defer deadline.Stop()
+	tick := time.NewTicker(SecondTick)
+	defer tick.Stop()
+	ends := time.Now().Add(left)
+	next := 0
+	for {
+		next = l.warn(ends, next)
+		select {
+		case <-l.ctx.Done():
+			return
+		case err := <-l.rec.Failed():
+			l.m.log.Error("recorder failed", "session", l.row.ID, "error", err)
+			l.End(gateway.EndRecorder, "", "")
+		case <-deadline.C:
+			l.End(gateway.EndWindow, "", "")
+		case <-tick.C:
+			if !l.m.now().Before(l.row.Until) {
+				l.End(gateway.EndWindow, "", "")
+			}
+			if since := l.writing.Load(); since != 0 && time.Now().UnixNano()-since > int64(RecorderStall) {
+				l.End(gateway.EndRecorder, "", "")
+			}
+		}
+	}
+}
+
+// warn tells what is left of the window, once for each of the warnings, and
+// returns which comes next. A window that begins shorter than a warning is
+// told how short it is.
+func (l *Live) warn(ends time.Time, next int) int {
+	left := min(time.Until(ends), l.row.Until.Sub(l.m.now()))
+	due := next
+	for due < len(warnings) && left <= warnings[due] {
+		due++
+	}
+	if due > next && left > 0 {
+		text := fmt.Sprintf("this session ends in %s, at %s, when the agreed window is over", left.Round(time.Second), stamp(l.row.Until))
+		select {
+		case l.notices <- text:
+		default: // nobody reads them
+		}
+	}
+	return due
+}
+
+// closeSockets refuses anything new, closes the target's side, lets the last
+// sentence out, and closes the engineer's side.
+func (l *Live) closeSockets() {
+	l.stopping.Store(true)
+	l.mu.Lock()
+	l.stopped = true
+	targets, clients, farewells := l.targets, l.clients, l.farewells
+	l.targets, l.clients, l.farewells = nil, nil, nil
+	l.mu.Unlock()
+
+	closeAll(targets)
+	var said sync.WaitGroup
+	if len(farewells) > 0 {
+		told := make(chan struct{})
+		for _, f := range farewells {
+			said.Go(func() { f(l.cause()) })
+		}
+		go func() { said.Wait(); close(told) }()
+		wait := time.NewTimer(FarewellTime)
+		select {
+		case <-told:
+		case <-wait.C: // a client that does not read loses its last sentence
+		}
+		wait.Stop()
+	}
+	closeAll(clients)
+	said.Wait() // the closed socket lets a stuck farewell go
+
+	l.mu.Lock()
+	l.closedAt = time.Now()
+	l.mu.Unlock()
+	close(l.socketsClosed)
+}
+
+func closeAll(list []io.Closer) {
+	for _, c := range list {
+		_ = c.Close() // closed already is as good
+	}
+}
+
+func (l *Live) cause() *gateway.Ended {
+	var e *gateway.Ended
+	if errors.As(context.Cause(l.ctx), &e) {
+		return e
+	}
+	return &gateway.Ended{Reason: gateway.EndFault}
+}
+
+// finish seals the recording and writes row and events, in one transaction. A
+// store that is away is tried again until the gateway stops; then Recover
+// finds the row at the next start.
+func (l *Live) finish() {
+	cause := l.cause()
+	sealed, err := l.rec.Seal(cause.Reason)
+	if err != nil {
+		l.m.log.Error("recording not sealed; the next start recovers it", "session", l.row.ID, "error", err)
+	}
+	row := l.Session()
+	row.State, row.Ended, row.Reason, row.Detail, row.EndedBy = gateway.SessionEnded, gateway.Instant(l.m.now()), cause.Reason, cause.Detail, cause.By
+	row.Seal = sealed.Digest
+	for {
+		werr := l.writeEnd(row, sealed, err)
+		if werr == nil {
+			break
+		}
+		l.m.log.Error("end of session not written", "session", row.ID, "error", werr)
+		retry := time.NewTimer(StoreRetry)
+		select {
+		case <-retry.C:
+			continue
+		case <-l.m.stopped.Done():
+			retry.Stop()
+		}
+		break
+	}
+	l.mu.Lock()
+	l.endedRow = &row
+	l.mu.Unlock()
+	l.m.publish(row)
+}
+
+func (l *Live) writeEnd(row gateway.Session, sealed Sealed, sealErr error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), StoreWait)
+	defer cancel()
+	return l.m.store.Update(ctx, func(tx Tx) error {
+		if err := tx.PutSession(row); err != nil {
+			return err
+		}
+		seal := l.event(audit.RecordingSealed)
+		seal.Actor = "gateway"
+		seal.Detail = map[string]string{"digest": sealed.Digest.String(), "segments": strconv.Itoa(sealed.Segments)}
+		if sealErr != nil {
+			seal.Outcome, seal.Reason = audit.Failed, "the recording could not be sealed; the next start recovers it"
+		}
+		if err := tx.Append(seal); err != nil {
+			return err
+		}
+		return tx.Append(l.endEvent(row))
+	})
+}
+
+func (l *Live) endEvent(row gateway.Session) audit.Event {
+	e := l.event(audit.SessionEnded)
+	e.At, e.Reason = row.Ended, string(row.Reason)
+	if e.Actor = "gateway"; row.EndedBy != "" {
+		e.Actor = row.EndedBy
+	}
+	e.Detail = map[string]string{
+		"sentence": (&gateway.Ended{Reason: row.Reason, Detail: row.Detail}).Error(),
+		"bytes_in": strconv.FormatInt(row.BytesIn, 10), "bytes_out": strconv.FormatInt(row.BytesOut, 10),
+		"bytes_after": strconv.FormatInt(l.bytesAfter.Load(), 10), "seal": row.Seal.String(),
+	}
+	return e
+}
+
+// abandon seals the recording of a session that was never written.
+func (l *Live) abandon() {
+	l.cancel(&gateway.Ended{Reason: gateway.EndNotGranted})
+	l.stopping.Store(true)
+	if _, err := l.rec.Seal(gateway.EndNotGranted); err != nil {
+		l.m.log.Error("recording not sealed; the next start recovers it", "session", l.row.ID, "error", err)
+	}
+}
+
+// abandonWritten is abandon for a session whose opening is written already.
+func (l *Live) abandonWritten() {
+	l.end(&gateway.Ended{Reason: gateway.EndStopping})
+	l.finish()
+}
+
+func (l *Live) isClosed() bool {
+	select {
+	case <-l.socketsClosed:
+		return true
+	default:
+		return false
+	}
+}
+
+// measure is the session's line in a report that began at begun.
+func (l *Live) measure(begun time.Time) gateway.ClosedSession {
+	c := gateway.ClosedSession{Session: l.row.ID, Person: l.row.Person, Target: l.row.Target, Protocol: l.row.Protocol, BytesAfter: l.bytesAfter.Load()}
+	if l.isClosed() {
+		l.mu.Lock()
+		c.Closed, c.After = true, l.closedAt.Sub(begun)
+		l.mu.Unlock()
+	}
+	return c
+}

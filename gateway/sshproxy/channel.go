@@ -1,0 +1,326 @@
+package sshproxy
+
+import (
+	"errors"
+	"io"
+	"sync"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/portcullis/portcullis/gateway"
+)
+
+// notCarried says why a kind of channel or request is refused.
+var notCarried = map[string]string{
+	"direct-tcpip":                   "port forwarding and jumping are not carried: what passes inside could not be recorded; connect with `ssh TARGET@gateway` instead",
+	"direct-streamlocal@openssh.com": "socket forwarding is not carried: what passes inside could not be recorded",
+	"forwarded-tcpip":                "forwarding from the target is not carried: what passes inside could not be recorded",
+	"x11":                            "X11 is not carried: what passes inside could not be recorded",
+	"auth-agent@openssh.com":         "agent forwarding is not carried: your keys stay on your machine",
+	"tun@openssh.com":                "tunnels are not carried by SSH here",
+	"subsystem":                      "file transfer and other subsystems are not carried yet; a shell or a command is",
+}
+
+// exitRefused is the exit status of a command that the gateway, not the
+// target, said no to: what ssh itself uses for its own errors.
+const exitRefused = 255
+
+// channel is one session channel and its counterpart at the target.
+//
+// Lock order: ctl, then out or err. out and err each hold one stream towards
+// the client, because the library wants one writer a stream.
+type channel struct {
+	c      *conn
+	client ssh.Channel
+	target ssh.Channel
+	reqs   <-chan *ssh.Request // from the client
+	treqs  <-chan *ssh.Request // from the target
+
+	rec   Channel // set before started is closed
+	pumps sync.WaitGroup
+	all   sync.WaitGroup
+
+	out, err sync.Mutex // one writer each, towards the client
+
+	ctl     sync.Mutex // guards what follows
+	started bool
+	over    bool // the end was told; nothing more is said
+	pty     *Pty
+	env     int
+	status  *uint32
+	signal  string
+	exit    []byte // payload of the target's exit-signal
+}
+
+// open judges a new channel. It never blocks the connection's loop for the
+// target: what waits, waits in its own goroutine.
+func (c *conn) open(n ssh.NewChannel) {
+	kind := n.ChannelType()
+	if kind != "session" {
+		why, ok := notCarried[kind]
+		if !ok {
+			why = "channels of this kind are not carried"
+		}
+		c.refusedOpen(printable(kind, 64), why)
+		_ = n.Reject(ssh.Prohibited, why)
+		return
+	}
+	ch := &channel{c: c}
+	c.mu.Lock()
+	full, last := len(c.channels) >= MaxChannels, c.last
+	if !full && !last {
+		c.channels[ch] = struct{}{}
+	}
+	c.mu.Unlock()
+	if full || last {
+		_ = n.Reject(ssh.ResourceShortage, "no more channels on this connection; make a new one")
+		return
+	}
+	c.work.Add(1)
+	c.wg.Go(func() {
+		defer c.work.Done()
+		defer func() {
+			c.mu.Lock()
+			delete(c.channels, ch)
+			c.mu.Unlock()
+		}()
+		ch.carry(n)
+	})
+}
+
+func (c *conn) refusedOpen(kind, why string) {
+	if c.live != nil {
+		c.live.Refuse(c.live.Context(), kind, why)
+	}
+}
+
+// carry owns a channel from its opening to the last goroutine.
+func (ch *channel) carry(n ssh.NewChannel) {
+	select {
+	case <-ch.c.dialed:
+	case <-ch.c.gone:
+		_ = n.Reject(ssh.ConnectionFailed, "gone")
+		return
+	}
+	if ch.c.failed != nil {
+		ch.explain(n, ch.c.failed)
+		return
+	}
+	if ch.c.live.Context().Err() != nil {
+		ch.explain(n, causeOf(ch.c.live))
+		return
+	}
+	target, treqs, err := ch.c.target.OpenChannel("session", nil)
+	if err != nil {
+		var refused *ssh.OpenChannelError
+		if errors.As(err, &refused) {
+			_ = n.Reject(refused.Reason, "the target refused it: "+printable(refused.Message, 200))
+			return
+		}
+		_ = n.Reject(ssh.ConnectionFailed, "the target closed the connection")
+		return
+	}
+	client, reqs, err := n.Accept()
+	if err != nil {
+		_ = target.Close()
+		go ssh.DiscardRequests(treqs) // ends with the target's channel, which is closed
+		return
+	}
+	ch.ctl.Lock()
+	ch.client, ch.target, ch.reqs, ch.treqs = client, target, reqs, treqs
+	ch.ctl.Unlock()
+	ch.all.Go(ch.fromTarget)
+	ch.serveRequests()
+	_ = target.Close()
+	ch.all.Wait()
+	ch.pumps.Wait()
+}
+
+// explain accepts a channel only to say why it leads nowhere.
+func (ch *channel) explain(n ssh.NewChannel, e *gateway.Ended) {
+	client, reqs, err := n.Accept()
+	if err != nil {
+		return
+	}
+	for r := range reqs {
+		switch r.Type {
+		case "shell", "exec", "subsystem":
+			_ = r.Reply(true, nil)
+			_, _ = client.Stderr().Write([]byte(line(sentence(e))))
+			_, _ = client.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{exitRefused}))
+			_ = client.Close()
+			ch.c.sayShown()
+		default:
+			_ = r.Reply(r.Type == "pty-req", nil)
+		}
+	}
+}
+
+func sentence(e *gateway.Ended) string {
+	if e.Reason == gateway.EndNotGranted && e.Detail != "" {
+		return e.Detail
+	}
+	return e.Error()
+}
+
+// start begins the pumps, once the target has agreed to a shell or command.
+func (ch *channel) start(rec Channel) {
+	ch.ctl.Lock()
+	ch.rec, ch.started = rec, true
+	ch.ctl.Unlock()
+	ch.pumps.Go(func() { ch.show(false, &ch.out, ch.target, ch.client) })
+	ch.pumps.Go(func() { ch.show(true, &ch.err, ch.target.Stderr(), ch.client.Stderr()) })
+	ch.all.Go(ch.send)
+	ch.all.Go(func() {
+		ch.pumps.Wait()
+		ch.closeWrite()
+	})
+}
+
+// show carries one stream of the target to the client until its end.
+func (ch *channel) show(stderr bool, mu *sync.Mutex, from io.Reader, to io.Writer) {
+	buf := make([]byte, chunk)
+	w := locked{mu, to}
+	for {
+		n, err := from.Read(buf)
+		if n > 0 {
+			if ch.rec.Show(stderr, buf[:n], w) != nil {
+				// The client has gone or the session is ending; either closes
+				// the target's channel.
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+type locked struct {
+	mu *sync.Mutex
+	w  io.Writer
+}
+
+func (l locked) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
+}
+
+// send carries what is typed to the target, and the end of it.
+func (ch *channel) send() {
+	buf := make([]byte, chunk)
+	for {
+		n, err := ch.client.Read(buf)
+		if n > 0 {
+			if ch.rec.Send(buf[:n], ch.target) != nil {
+				return
+			}
+		}
+		if err != nil {
+			_ = ch.target.CloseWrite()
+			return
+		}
+	}
+}
+
+// closeWrite passes the target's end of output on.
+func (ch *channel) closeWrite() {
+	ch.ctl.Lock()
+	defer ch.ctl.Unlock()
+	if ch.over || ch.c.live.Context().Err() != nil {
+		return
+	}
+	ch.out.Lock()
+	defer ch.out.Unlock()
+	ch.err.Lock()
+	defer ch.err.Unlock()
+	_ = ch.client.CloseWrite()
+}
+
+// fromTarget takes the target's requests until its channel is closed, and
+// tells the exit when both streams have been shown to their last byte.
+func (ch *channel) fromTarget() {
+	for r := range ch.treqs {
+		switch r.Type {
+		case "exit-status":
+			var m struct{ Status uint32 }
+			if ssh.Unmarshal(r.Payload, &m) == nil {
+				ch.ctl.Lock()
+				ch.status = &m.Status
+				ch.ctl.Unlock()
+			}
+		case "exit-signal":
+			var m struct {
+				Signal string
+				Core   bool
+				Text   string
+				Lang   string
+			}
+			if ssh.Unmarshal(r.Payload, &m) == nil {
+				ch.ctl.Lock()
+				ch.signal, ch.exit = printable(m.Signal, 32), r.Payload
+				ch.ctl.Unlock()
+			}
+		case "eow@openssh.com", "xon-xoff":
+			_, _ = ch.client.SendRequest(r.Type, false, r.Payload)
+		}
+		_ = r.Reply(r.Type == "exit-status" || r.Type == "exit-signal", nil)
+	}
+	ch.pumps.Wait()
+	ch.tellExit()
+}
+
+func (ch *channel) tellExit() {
+	ch.ctl.Lock()
+	defer ch.ctl.Unlock()
+	if ch.over || ch.c.live.Context().Err() != nil {
+		return // the farewell says it
+	}
+	ch.over = true
+	if ch.rec != nil {
+		ch.rec.Exit(ch.status, ch.signal)
+	}
+	switch {
+	case ch.status != nil:
+		_, _ = ch.client.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{*ch.status}))
+	case ch.exit != nil:
+		_, _ = ch.client.SendRequest("exit-signal", false, ch.exit)
+	}
+	_ = ch.client.Close()
+}
+
+// notice shows a warning on a terminal; a command's streams are left alone.
+func (ch *channel) notice(text string) {
+	ch.ctl.Lock()
+	speak := ch.started && ch.pty != nil && !ch.over
+	rec := ch.rec
+	ch.ctl.Unlock()
+	if !speak {
+		return
+	}
+	rec.Note(text)
+	_, _ = locked{&ch.err, ch.client.Stderr()}.Write([]byte("\r\n" + line(text)))
+}
+
+// farewell is the last thing that a client hears of its channel.
+func (ch *channel) farewell(e *gateway.Ended) {
+	ch.ctl.Lock()
+	if ch.over || ch.client == nil {
+		ch.ctl.Unlock()
+		return
+	}
+	ch.over = true
+	rec := ch.rec
+	ch.ctl.Unlock()
+	if rec != nil {
+		rec.Note(e.Error())
+	}
+	_, _ = locked{&ch.err, ch.client.Stderr()}.Write([]byte("\r\n" + line(e.Error())))
+	_, _ = ch.client.SendRequest("exit-signal", false, ssh.Marshal(struct {
+		Signal     string
+		Core       bool
+		Text, Lang string
+	}{"HUP", false, e.Error(), "en"}))
+	_ = ch.client.Close()
+}

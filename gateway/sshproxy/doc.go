@@ -1,0 +1,23 @@
+// Package sshproxy carries SSH: from the engineer's client to the target, both
+// legs terminated here (P7), golang.org/x/crypto/ssh on both.
+//
+// It learns who connects from the finished handshake and nothing else, asks
+// for the touch by link and code where no ticket waits, and then carries
+// shells and commands with their terminal, signals and exit. It never decides,
+// signs or stores: identity, access and session do, behind the interfaces of
+// parts.go, which cmd joins. Every byte of either side goes through the
+// session's Channel, which writes it to the recording first.
+//
+// The way of one connection:
+//
+//	accept -> key proven -> ticket? --yes--------------------> session.Open
+//	                           \--no--> link, code, touch ----/     |
+//	                                                     dial, host key, account
+//	                                                                |
+//	                                            channels, each judged at its opening
+//
+// Whatever is not carried (forwarding, agent, X11, subsystems) is refused with
+// a sentence and an event. When anything behind it fails, the connection gets
+// a sentence and ends; nothing passes. Serve returns after every connection
+// has ended and every goroutine with it.
+package sshproxy

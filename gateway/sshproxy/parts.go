@@ -1,0 +1,103 @@
+package sshproxy
+
+import (
+	"context"
+	"io"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/portcullis/portcullis/gateway"
+	"github.com/portcullis/portcullis/gateway/statement"
+)
+
+// Identity says who connects and brings the touch.
+type Identity interface {
+	// Owner finds whose enrolled key this is. It is asked for keys that are
+	// not proven yet too, so it changes nothing.
+	Owner(ctx context.Context, key ssh.PublicKey) (gateway.Person, gateway.SSHKey, error)
+	// Await puts the connection up for a touch in the browser.
+	Await(ctx context.Context, w Waiting) (Pending, error)
+}
+
+// Waiting is a connection that waits for a touch.
+type Waiting struct {
+	Person                      gateway.Person
+	Grant                       gateway.Grant
+	Request                     gateway.Request
+	TransportID, Source, Client string
+}
+
+// Pending is the other end of a Waiting.
+type Pending struct {
+	ID, Code string // in the link; to be compared by eye
+	// Wait returns the signed statement, or why there is none.
+	Wait  func(ctx context.Context) (statement.Signed, error)
+	Close func() // may be called twice
+}
+
+// Access knows which grant a connection would be under.
+type Access interface {
+	Usable(ctx context.Context, p gateway.Person, target, account string) (gateway.Grant, gateway.Request, error)
+	TakeTicket(ctx context.Context, p gateway.Person, grantID string) (statement.Signed, bool, error)
+}
+
+// Sessions opens sessions.
+type Sessions interface {
+	// Open answers with a *gateway.Error whose sentence the person may read,
+	// and has written the event then.
+	Open(ctx context.Context, o Opening) (Live, error)
+	// Refuse writes the event of a proven person who got no session.
+	Refuse(ctx context.Context, r Refusal)
+}
+
+// Opening is what is known when a session is asked for.
+type Opening struct {
+	Touch     statement.Signed
+	Ticket    bool
+	Person    string
+	Grant     string
+	Protocol  gateway.TargetKind
+	Transport string // SSH session identifier, hexadecimal
+	Source    string // address:port
+	Client    string // SSH version string of the client, printable
+}
+
+// Refusal is a connection that got no session.
+type Refusal struct {
+	Person, Vendor, Target, Account, Grant, Source, Rule, Sentence string
+}
+
+// Live is an open session. Its context is cancelled with a *gateway.Ended.
+type Live interface {
+	Context() context.Context
+	Target() gateway.Target
+	Account() gateway.Account
+	Credential(ctx context.Context) ([]ssh.AuthMethod, error)
+	// Attach and AttachClient hand over sockets for the session to close; they
+	// refuse once the session is ending.
+	Attach(c io.Closer) error
+	AttachClient(c io.Closer, farewell func(*gateway.Ended)) error
+	Up(ctx context.Context) error
+	// Channel judges and begins one "shell" or "exec".
+	Channel(ctx context.Context, kind, command string, pty *Pty) (Channel, error)
+	Refuse(ctx context.Context, what, sentence string) // writes the event
+	Notices() <-chan string
+	End(reason gateway.EndReason, by, detail string)
+	Done() <-chan struct{}
+}
+
+// Pty is the terminal that was asked for.
+type Pty struct {
+	Term       string
+	Cols, Rows uint32
+}
+
+// Channel records bytes, then passes them on. Show and Send answer with the
+// session's cause once it is ending, and pass nothing then.
+type Channel interface {
+	Show(stderr bool, p []byte, w io.Writer) error
+	Send(p []byte, w io.Writer) error
+	Resize(cols, rows uint32)
+	Exit(status *uint32, signal string)
+	Note(text string)
+}

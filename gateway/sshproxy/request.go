@@ -1,0 +1,165 @@
+package sshproxy
+
+import (
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/portcullis/portcullis/gateway"
+)
+
+// serveRequests takes the client's requests on one channel, in order, until
+// the client closes it.
+func (ch *channel) serveRequests() {
+	for r := range ch.reqs {
+		if ch.c.live.Context().Err() != nil {
+			_ = r.Reply(false, nil)
+			continue
+		}
+		_ = r.Reply(ch.request(r), nil)
+	}
+}
+
+// request handles one and says whether it was done. RFC 4254 clause 6.
+func (ch *channel) request(r *ssh.Request) bool {
+	switch r.Type {
+	case "pty-req":
+		return ch.ptyRequest(r)
+	case "env":
+		return ch.envRequest(r)
+	case "shell":
+		return len(r.Payload) == 0 && ch.begin(r, "shell", "")
+	case "exec":
+		var m struct{ Command string }
+		if ssh.Unmarshal(r.Payload, &m) != nil || len(m.Command) > MaxCommand {
+			return false
+		}
+		return ch.begin(r, "exec", m.Command)
+	case "window-change":
+		return ch.resize(r)
+	case "signal", "break":
+		return len(r.Payload) <= 64 && ch.begun() && ch.pass(r)
+	case "subsystem":
+		var m struct{ Name string }
+		_ = ssh.Unmarshal(r.Payload, &m)
+		return ch.refuse("subsystem "+printable(m.Name, 64), notCarried["subsystem"])
+	case "x11-req":
+		return ch.refuse(r.Type, notCarried["x11"])
+	case "auth-agent-req@openssh.com":
+		return ch.refuse(r.Type, notCarried["auth-agent@openssh.com"])
+	}
+	return false
+}
+
+// pass sends a request on as it is, and answers as the target does.
+func (ch *channel) pass(r *ssh.Request) bool {
+	ok, err := ch.target.SendRequest(r.Type, r.WantReply, r.Payload)
+	return err == nil && (ok || !r.WantReply)
+}
+
+// refuse says why on the channel's stderr, and writes the event.
+func (ch *channel) refuse(what, why string) bool {
+	ch.c.live.Refuse(ch.c.live.Context(), what, why)
+	_, _ = locked{&ch.err, ch.client.Stderr()}.Write([]byte(line(why)))
+	return false
+}
+
+func (ch *channel) begun() bool {
+	ch.ctl.Lock()
+	defer ch.ctl.Unlock()
+	return ch.started
+}
+
+type ptyMsg struct {
+	Term          string
+	Cols, Rows    uint32
+	Width, Height uint32
+	Modes         string
+}
+
+func parsePty(payload []byte) (*Pty, bool) {
+	var m ptyMsg
+	if ssh.Unmarshal(payload, &m) != nil || len(m.Modes) > MaxModes || len(m.Term) > 64 || printable(m.Term, 64) != m.Term {
+		return nil, false
+	}
+	return &Pty{Term: m.Term, Cols: m.Cols, Rows: m.Rows}, true
+}
+
+func (ch *channel) ptyRequest(r *ssh.Request) bool {
+	pty, ok := parsePty(r.Payload)
+	if !ok || ch.begun() || ch.pty != nil || !ch.pass(r) {
+		return false
+	}
+	ch.ctl.Lock()
+	ch.pty = pty
+	ch.ctl.Unlock()
+	return true
+}
+
+// envRequest passes the language of the terminal on, and nothing else: other
+// variables steer programs (LD_PRELOAD, GIT_SSH_COMMAND).
+func (ch *channel) envRequest(r *ssh.Request) bool {
+	name, ok := parseEnv(r.Payload)
+	if ch.env++; !ok || ch.env > MaxEnv || ch.begun() || !envAllowed(name) {
+		return false
+	}
+	return ch.pass(r)
+}
+
+func parseEnv(payload []byte) (name string, ok bool) {
+	var m struct{ Name, Value string }
+	if ssh.Unmarshal(payload, &m) != nil || len(m.Name)+len(m.Value) > MaxEnvBytes || printable(m.Value, MaxEnvBytes) != m.Value {
+		return "", false
+	}
+	return m.Name, true
+}
+
+func envAllowed(name string) bool {
+	if name == "LANG" || name == "TERM" {
+		return true
+	}
+	rest, ok := strings.CutPrefix(name, "LC_")
+	return ok && rest != "" && strings.Trim(rest, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789") == ""
+}
+
+// begin judges a shell or command, begins its recording, and only then asks
+// the target for it.
+func (ch *channel) begin(r *ssh.Request, kind, command string) bool {
+	if ch.begun() {
+		return false
+	}
+	live := ch.c.live
+	rec, err := live.Channel(live.Context(), kind, command, ch.pty)
+	if err != nil {
+		if live.Context().Err() == nil {
+			_, _ = locked{&ch.err, ch.client.Stderr()}.Write([]byte(line(gateway.AsError(err).Sentence())))
+		}
+		return false
+	}
+	ok, err := ch.target.SendRequest(r.Type, true, r.Payload)
+	if err != nil || !ok {
+		rec.Exit(nil, "")
+		return false
+	}
+	ch.start(rec)
+	return true
+}
+
+func parseResize(payload []byte) (cols, rows uint32, ok bool) {
+	var m struct{ Cols, Rows, Width, Height uint32 }
+	if ssh.Unmarshal(payload, &m) != nil {
+		return 0, 0, false
+	}
+	return m.Cols, m.Rows, true
+}
+
+func (ch *channel) resize(r *ssh.Request) bool {
+	cols, rows, ok := parseResize(r.Payload)
+	if !ok || ch.pty == nil {
+		return false
+	}
+	if ch.begun() {
+		ch.rec.Resize(cols, rows)
+	}
+	return ch.pass(r)
+}
