@@ -3,7 +3,9 @@ package rig
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
@@ -13,6 +15,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"golang.org/x/crypto/ssh"
 )
 
 // startWithin bounds how long the gateway may take to be ready.
@@ -31,6 +35,8 @@ type Gateway struct {
 	Data   string
 	URL    string // http://localhost:PORT
 	SSH    string // host:port
+
+	webOff bool
 }
 
 // Result is what a command said.
@@ -89,7 +95,11 @@ func (g *Gateway) Start(ctx context.Context) error {
 			return nil // looked at below
 		default:
 		}
-		if err := g.ready(ctx); err != nil {
+		if !g.webOff {
+			if err := g.ready(ctx); err != nil {
+				return err
+			}
+		} else if err := g.Machine().Get(ctx, "/api/v1/me", nil); err != nil {
 			return err
 		}
 		return listens(g.SSH)
@@ -176,21 +186,46 @@ func (g *Gateway) Apply(ctx context.Context, text string) error {
 	return nil
 }
 
-// UserCA reads the public key of the gateway's SSH user CA.
-func (g *Gateway) UserCA() (string, error) {
-	return firstOf(filepath.Join(g.Data, "keys", "*user*ca*.pub"))
-}
-
-// HostCA reads the public key of the CA that signs the gateway's host key.
-func (g *Gateway) HostCA() (string, error) {
-	return firstOf(filepath.Join(g.Data, "keys", "*host*ca*.pub"))
-}
-
-func firstOf(glob string) (string, error) {
-	found, err := filepath.Glob(glob)
-	if err != nil || len(found) == 0 {
-		return "", fmt.Errorf("no file %s", glob)
+// WebOff switches the pages off for the next start.
+func (g *Gateway) WebOff() error {
+	raw, err := os.ReadFile(g.Config)
+	if err != nil {
+		return err
 	}
-	raw, err := os.ReadFile(found[0])
-	return strings.TrimSpace(string(raw)), err
+	g.webOff = true
+	text := regexp.MustCompile(`(?m)^(\s+web:).*$`).ReplaceAllString(string(raw), "$1 off")
+	return os.WriteFile(g.Config, []byte(text), 0o600)
+}
+
+// UserCA is the public half of the gateway's SSH user CA, one authorized_keys
+// line.
+func (g *Gateway) UserCA() (string, error) { return g.public("ssh-user-ca") }
+
+// HostCA is the public half of the CA that signs the gateway's host key.
+func (g *Gateway) HostCA() (string, error) { return g.public("ssh-host-ca") }
+
+// public reads a key of the data folder: its .pub file, or the public half of
+// the PKCS#8 file.
+func (g *Gateway) public(name string) (string, error) {
+	path := filepath.Join(g.Data, "keys", name)
+	if raw, err := os.ReadFile(path + ".pub"); err == nil {
+		return strings.TrimSpace(string(raw)), nil
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	block, _ := pem.Decode(raw)
+	if block == nil {
+		return "", fmt.Errorf("%s is not PEM", path)
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", path, err)
+	}
+	signer, err := ssh.NewSignerFromKey(key)
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey()))), nil
 }
