@@ -44,6 +44,7 @@ var rooms = []struct {
 	{"gateway/session", []string{"gateway/audit", "gateway/recording"}, "a session asks access through an interface of its own, so that no proxy and no test can go round it"},
 	{"gateway/killswitch", []string{"gateway/audit", "gateway/trust", "gateway/cluster"}, "the gate ends sessions through an interface; what it must stop must not be able to stop it"},
 	{"gateway/cluster", nil, "the bus carries names and numbers; it decides nothing"},
+	{"gateway/cluster/bustest", []string{"gateway/cluster"}, "one suite holds every driver of the bus; it knows the bus alone"},
 	{"gateway/sshproxy", nil, "a proxy carries: it never decides, signs, stores, or knows another proxy"},
 	{"gateway/store", storeRooms, "the store keeps rooms' records behind the rooms' own interfaces; it calls none of them"},
 	{"gateway/store/*", append([]string{"gateway/store"}, storeRooms...), "a dialect keeps the same promise as its sister; it calls no room"},

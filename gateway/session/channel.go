@@ -8,6 +8,7 @@ import (
 
 	"github.com/portcullis/portcullis/gateway"
 	"github.com/portcullis/portcullis/gateway/audit"
+	"github.com/portcullis/portcullis/gateway/recording"
 )
 
 // Channel is one shell or command of a session. Every byte goes through it, so
@@ -19,7 +20,7 @@ type Channel struct {
 
 // Channel judges and begins one channel: "shell" or "exec". The event is
 // durable and the recording has its header when it returns.
-func (l *Live) Channel(ctx context.Context, kind, command string, pty *Pty) (*Channel, error) {
+func (l *Live) Channel(ctx context.Context, kind, command string, pty *recording.Pty) (*Channel, error) {
 	if err := l.alive(); err != nil {
 		return nil, err
 	}
@@ -57,12 +58,16 @@ func (l *Live) Refuse(ctx context.Context, what, sentence string) {
 
 // Show writes p to the journal, then to w, in that order. It returns the cause
 // once the session is ending, and shows nothing then.
-func (c *Channel) Show(s Stream, p []byte, w io.Writer) error {
+func (c *Channel) Show(stderr bool, p []byte, w io.Writer) error {
 	l := c.l
 	if l.stopping.Load() {
 		return l.alive()
 	}
 	l.writing.Store(time.Now().UnixNano())
+	s := recording.Stdout
+	if stderr {
+		s = recording.Stderr
+	}
 	err := c.t.Output(s, p)
 	l.writing.Store(0)
 	if err != nil {
@@ -97,13 +102,19 @@ func (c *Channel) Send(p []byte, w io.Writer) error {
 }
 
 // Resize records the terminal's new size.
-func (c *Channel) Resize(cols, rows uint32) { c.t.Resize(cols, rows) }
+func (c *Channel) Resize(cols, rows uint32) { c.wrote(c.t.Resize(cols, rows)) }
 
 // Exit records how the command ended: a status, or a signal's name.
-func (c *Channel) Exit(status *uint32, signal string) { c.t.Exit(status, signal) }
+func (c *Channel) Exit(status *uint32, signal string) { c.wrote(c.t.Exit(status, signal)) }
 
 // Note records what the gateway itself showed on the channel.
-func (c *Channel) Note(text string) { c.t.Note(text) }
+func (c *Channel) Note(text string) { c.wrote(c.t.Note(text)) }
+
+func (c *Channel) wrote(err error) {
+	if err != nil {
+		_ = c.l.recorderFailed(err)
+	}
+}
 
 func (l *Live) recorderFailed(err error) error {
 	if e := l.alive(); e != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/portcullis/portcullis/gateway"
 	"github.com/portcullis/portcullis/gateway/audit"
+	"github.com/portcullis/portcullis/gateway/recording"
 )
 
 // Live is one session that is open. Its context is cancelled with a
@@ -63,9 +64,9 @@ func (m *Manager) newLive(o Opening, e Entitlement) *Live {
 	return l
 }
 
-func (l *Live) meta() Meta {
+func (l *Live) meta() recording.Meta {
 	r := l.row
-	return Meta{
+	return recording.Meta{
 		Session: r.ID, Grant: r.Grant, Request: r.Request, Person: r.Person, Vendor: r.Vendor, Target: r.Target, Account: r.Account,
 		Protocol: string(r.Protocol), Node: r.Node, Source: r.Source, Client: r.Client, Started: r.Started, Until: r.Until, Rule: l.ent.Recording,
 	}

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/portcullis/portcullis/gateway"
+	"github.com/portcullis/portcullis/gateway/recording"
 	"github.com/portcullis/portcullis/gateway/statement"
 )
 
@@ -36,56 +37,50 @@ type Access interface {
 	Credential(ctx context.Context, e Entitlement, sessionID string) (Credential, error)
 }
 
-// Meta is the header of a recording.
-type Meta struct {
-	Session, Grant, Request, Person, Vendor, Target, Account, Protocol, Node, Source, Client string
-
-	Started, Until time.Time
-	Rule           string
-}
-
 // Recorders starts recordings. Start returns after the header is durable.
 type Recorders interface {
-	Start(ctx context.Context, m Meta) (Recorder, error)
+	Start(ctx context.Context, m recording.Meta) (Recorder, error)
 }
 
-// Recorder is one session's recording. All methods may be called from many
-// goroutines. Failed sends or closes once when a write or fsync has failed.
-// Seal is called once; what comes after it is refused by the recorder.
+// Recorder is one session's recording; *recording.Recorder, but for what
+// Channel returns. All methods may be called from many goroutines. Failed
+// sends or closes once when a write or fsync has failed. Seal is called once;
+// what comes after it is refused by the recorder.
 type Recorder interface {
-	Channel(id uint32, kind, command string, pty *Pty) (Track, error)
+	Channel(id uint32, kind, command string, pty *recording.Pty) (Track, error)
 	Failed() <-chan error
-	Seal(reason gateway.EndReason) (Sealed, error)
+	Seal(reason gateway.EndReason) (recording.Sealed, error)
 }
 
-// Track is the recording of one channel. Output returns after the bytes are
-// in the journal, not before.
+// Track is the recording of one channel; *recording.Channel is one. Output
+// and Input return after the bytes are in the journal, not before.
 type Track interface {
-	Output(stream Stream, p []byte) error
+	Output(s recording.Stream, p []byte) error
 	Input(p []byte) error
-	Resize(cols, rows uint32)
-	Exit(status *uint32, signal string)
-	Note(text string)
+	Resize(cols, rows uint32) error
+	Exit(status *uint32, signal string) error
+	Note(text string) error
 }
 
-// Stream says which of the target's two streams bytes came from.
-type Stream uint8
+// Vault gives the recordings of v as Recorders.
+func Vault(v *recording.Vault) Recorders { return vault{v} }
 
-// The two streams.
-const (
-	Stdout Stream = 1
-	Stderr Stream = 2
-)
+type vault struct{ v *recording.Vault }
 
-// Pty is the terminal that was asked for.
-type Pty struct {
-	Term       string
-	Cols, Rows uint32
+func (v vault) Start(ctx context.Context, m recording.Meta) (Recorder, error) {
+	r, err := v.v.Start(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	return recorder{r}, nil
 }
 
-// Sealed is what a finished recording weighs.
-type Sealed struct {
-	Digest            gateway.Digest
-	BytesOut, BytesIn int64
-	Segments          int
+type recorder struct{ *recording.Recorder }
+
+func (r recorder) Channel(id uint32, kind, command string, pty *recording.Pty) (Track, error) {
+	c, err := r.Recorder.Channel(id, kind, command, pty)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
 }

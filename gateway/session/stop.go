@@ -11,6 +11,7 @@ import (
 
 	"github.com/portcullis/portcullis/gateway"
 	"github.com/portcullis/portcullis/gateway/audit"
+	"github.com/portcullis/portcullis/gateway/recording"
 )
 
 // warnings are said once each, when no more than this is left of the window.
@@ -176,7 +177,7 @@ func (l *Live) finish() {
 	l.m.publish(row)
 }
 
-func (l *Live) writeEnd(row gateway.Session, sealed Sealed, sealErr error) error {
+func (l *Live) writeEnd(row gateway.Session, sealed recording.Sealed, sealErr error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), StoreWait)
 	defer cancel()
 	return l.m.store.Update(ctx, func(tx Tx) error {

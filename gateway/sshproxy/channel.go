@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -42,6 +43,8 @@ type channel struct {
 
 	out, err sync.Mutex // one writer each, towards the client
 
+	exited chan struct{} // closed when the target has told an exit
+
 	ctl     sync.Mutex // guards what follows
 	started bool
 	over    bool // the end was told; nothing more is said
@@ -65,7 +68,7 @@ func (c *conn) open(n ssh.NewChannel) {
 		_ = n.Reject(ssh.Prohibited, why)
 		return
 	}
-	ch := &channel{c: c}
+	ch := &channel{c: c, exited: make(chan struct{})}
 	c.mu.Lock()
 	full, last := len(c.channels) >= MaxChannels, c.last
 	if !full && !last {
@@ -173,7 +176,9 @@ func (ch *channel) start(rec Channel) {
 	ch.all.Go(ch.send)
 	ch.all.Go(func() {
 		ch.pumps.Wait()
-		ch.closeWrite()
+		if ch.endOfOutput() {
+			ch.closeWrite()
+		}
 	})
 }
 
@@ -224,6 +229,22 @@ func (ch *channel) send() {
 	}
 }
 
+// endOfOutput tells the end of a command's output from the end of the target's
+// whole connection, after which one more sentence is to be shown: the library
+// reads both as the end of the stream.
+func (ch *channel) endOfOutput() bool {
+	wait := time.NewTimer(ExitGrace)
+	defer wait.Stop()
+	select {
+	case <-ch.exited:
+		return true
+	case <-ch.c.left:
+		return false
+	case <-wait.C: // it closed its output and lives on
+		return true
+	}
+}
+
 // closeWrite passes the target's end of output on.
 func (ch *channel) closeWrite() {
 	ch.ctl.Lock()
@@ -241,6 +262,7 @@ func (ch *channel) closeWrite() {
 // fromTarget takes the target's requests until its channel is closed, and
 // tells the exit when both streams have been shown to their last byte.
 func (ch *channel) fromTarget() {
+	exited := sync.OnceFunc(func() { close(ch.exited) })
 	for r := range ch.treqs {
 		switch r.Type {
 		case "exit-status":
@@ -249,6 +271,7 @@ func (ch *channel) fromTarget() {
 				ch.ctl.Lock()
 				ch.status = &m.Status
 				ch.ctl.Unlock()
+				exited()
 			}
 		case "exit-signal":
 			var m struct {
@@ -261,6 +284,7 @@ func (ch *channel) fromTarget() {
 				ch.ctl.Lock()
 				ch.signal, ch.exit = printable(m.Signal, 32), r.Payload
 				ch.ctl.Unlock()
+				exited()
 			}
 		case "eow@openssh.com", "xon-xoff":
 			_, _ = ch.client.SendRequest(r.Type, false, r.Payload)
@@ -268,7 +292,27 @@ func (ch *channel) fromTarget() {
 		_ = r.Reply(r.Type == "exit-status" || r.Type == "exit-signal", nil)
 	}
 	ch.pumps.Wait()
+	ch.tellLost()
 	ch.tellExit()
+}
+
+// tellLost says so when the target's whole connection went, not just the
+// command: a command that ends has told its exit by now.
+func (ch *channel) tellLost() {
+	ch.ctl.Lock()
+	told := ch.status != nil || ch.exit != nil || !ch.started
+	ch.ctl.Unlock()
+	if told {
+		return
+	}
+	wait := time.NewTimer(ExitGrace)
+	defer wait.Stop()
+	select {
+	case <-ch.c.left:
+		_, _ = locked{&ch.err, ch.client.Stderr()}.Write([]byte(line(gateway.EndTargetLeft.Sentence())))
+	case <-wait.C:
+	case <-ch.c.live.Context().Done():
+	}
 }
 
 func (ch *channel) tellExit() {

@@ -29,6 +29,7 @@ type conn struct {
 	target *leg
 	failed *gateway.Ended
 	gone   chan struct{} // closed when the client's connection has ended
+	left   chan struct{} // closed when the target's connection has ended
 
 	wg   sync.WaitGroup // every goroutine of this connection
 	work sync.WaitGroup // the channels among them
@@ -60,7 +61,7 @@ func (c *conn) serve(ctx context.Context, chans <-chan ssh.NewChannel, reqs <-ch
 	}
 	c.live = live
 	defer func() { // the one way out: whatever happened, the session is over and sealed
-		live.End(gateway.EndClientLeft, "", "")
+		live.End(c.wentFirst(), "", "")
 		<-live.Done()
 	}()
 	if err := live.AttachClient(c.nc, c.farewell); err != nil {
@@ -116,8 +117,19 @@ func (c *conn) reachTarget() {
 		keepAlive(c.live.Context(), leg, func() { c.live.End(gateway.EndTargetLeft, "", "its connection went silent") })
 	})
 	_ = leg.Wait()
+	close(c.left)
 	c.drain()
 	c.live.End(gateway.EndTargetLeft, "", "")
+}
+
+// wentFirst is which side closed its connection.
+func (c *conn) wentFirst() gateway.EndReason {
+	select {
+	case <-c.left:
+		return gateway.EndTargetLeft
+	default:
+		return gateway.EndClientLeft
+	}
 }
 
 func (c *conn) upFailed(err error) *gateway.Ended {

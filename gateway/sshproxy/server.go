@@ -16,23 +16,24 @@ import (
 
 // Bounds and times.
 const (
-	DefaultMaxConns     = 4096             // connections at once
-	DefaultMaxPerSource = 64               // connections of one address that are not authenticated yet
-	HandshakeTime       = 30 * time.Second // to authenticate, without the wait for a touch
-	TouchTime           = 5 * time.Minute  // to touch
-	RoundEvery          = time.Second      // between two empty rounds while waiting
-	RoundTime           = 15 * time.Second // for a client to answer an empty round
-	KeepAliveEvery      = 15 * time.Second // on both legs
-	KeepAliveMisses     = 3                // then the leg is dead
-	DialTime            = 10 * time.Second // to reach a target
-	TargetTime          = 15 * time.Second // for a target to let us in
-	FirstChannelTime    = 10 * time.Second // for a refused client to open the channel that its sentence is shown on
-	DrainTime           = 30 * time.Second // for a client to take what a target sent before it went
-	MaxChannels         = 16               // of one connection at once
-	MaxEnv              = 64               // variables a channel
-	MaxEnvBytes         = 1024             // of one name and value
-	MaxModes            = 4096             // bytes of terminal modes
-	MaxCommand          = 64 << 10         // bytes of an exec command
+	DefaultMaxConns     = 4096                   // connections at once
+	DefaultMaxPerSource = 64                     // connections of one address that are not authenticated yet
+	HandshakeTime       = 30 * time.Second       // to authenticate, without the wait for a touch
+	TouchTime           = 5 * time.Minute        // to touch
+	RoundEvery          = time.Second            // between two empty rounds while waiting
+	RoundTime           = 15 * time.Second       // for a client to answer an empty round
+	KeepAliveEvery      = 15 * time.Second       // on both legs
+	KeepAliveMisses     = 3                      // then the leg is dead
+	DialTime            = 10 * time.Second       // to reach a target
+	TargetTime          = 15 * time.Second       // for a target to let us in
+	FirstChannelTime    = 10 * time.Second       // for a refused client to open the channel that its sentence is shown on
+	ExitGrace           = 100 * time.Millisecond // for a connection's end to be seen behind a channel's
+	DrainTime           = 30 * time.Second       // for a client to take what a target sent before it went
+	MaxChannels         = 16                     // of one connection at once
+	MaxEnv              = 64                     // variables a channel
+	MaxEnvBytes         = 1024                   // of one name and value
+	MaxModes            = 4096                   // bytes of terminal modes
+	MaxCommand          = 64 << 10               // bytes of an exec command
 	acceptBackoff       = 50 * time.Millisecond
 	maxAuthTries        = 10
 	maxClientName       = 120
@@ -130,7 +131,7 @@ func (p *Proxy) serveConn(ctx context.Context, nc net.Conn) {
 		p.log.Error("handshake without an admission", "source", nc.RemoteAddr().String())
 		return
 	}
-	c := &conn{p: p, nc: nc, sc: sc, ad: ad, dialed: make(chan struct{}), gone: make(chan struct{}), channels: map[*channel]struct{}{}}
+	c := &conn{p: p, nc: nc, sc: sc, ad: ad, dialed: make(chan struct{}), gone: make(chan struct{}), left: make(chan struct{}), channels: map[*channel]struct{}{}}
 	c.serve(ctx, chans, reqs)
 }
 
