@@ -1,0 +1,149 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/portcullis/portcullis/gateway"
+	"github.com/portcullis/portcullis/gateway/audit"
+)
+
+// Dialect is what differs from one database to the other.
+type Dialect struct {
+	// Begin opens a transaction that may write.
+	Begin string
+	// Fault words a driver's error: gateway.Unavailable where the database is
+	// locked, full, broken or gone, gateway.Internal where we asked wrongly.
+	Fault func(error) error
+	// Inspect examines the database's own files; it returns what is wrong.
+	Inspect func(ctx context.Context, db *sql.DB) ([]string, error)
+}
+
+// Config is what a DB is made of. Writer must allow one connection only.
+type Config struct {
+	Writer, Reader *sql.DB
+	Dialect        Dialect
+	Sealer         audit.Sealer
+	Now            func() time.Time       // nil: time.Now
+	AfterCommit    func(audit.Checkpoint) // called in order, after each commit that appended; must not block
+	Logger         *slog.Logger           // nil: no log
+}
+
+// DB is an open store. It owns one goroutine, the writer; Close waits for it.
+type DB struct {
+	cfg   Config
+	reads conn
+
+	queue   chan *job
+	closing chan struct{}
+	once    sync.Once
+	owned   sync.WaitGroup
+	probing chan struct{} // holds one token while a probe is under way
+
+	mu      sync.Mutex // guards what follows
+	changed chan struct{}
+	seen    map[gateway.Digest]time.Time // logins' last-seen times that no commit has carried yet
+}
+
+// New starts a DB over databases that are open and migrated. It closes them
+// in Close.
+func New(cfg Config) (*DB, error) {
+	if cfg.Sealer == nil {
+		return nil, errors.New("a store needs a sealer: no entry of the log may be without a signed head above it")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.AfterCommit == nil {
+		cfg.AfterCommit = func(audit.Checkpoint) {}
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	db := &DB{
+		cfg: cfg, reads: conn{q: cfg.Reader, fault: cfg.Dialect.Fault},
+		queue: make(chan *job), closing: make(chan struct{}), probing: make(chan struct{}, 1),
+		changed: make(chan struct{}), seen: map[gateway.Digest]time.Time{},
+	}
+	db.owned.Go(db.write)
+	return db, nil
+}
+
+// Close lets the transaction that is open finish, refuses what has not begun,
+// and closes the database.
+func (db *DB) Close() error {
+	var err error
+	db.once.Do(func() {
+		close(db.closing)
+		db.owned.Wait()
+		err = errors.Join(db.saveSeen(), db.cfg.Reader.Close(), db.cfg.Writer.Close())
+	})
+	return err
+}
+
+// Healthy writes a row, durably, and reads it back. It answers when ctx is
+// done even where the disk does not; a probe that hangs holds up the next.
+func (db *DB) Healthy(ctx context.Context) error {
+	select {
+	case db.probing <- struct{}{}:
+	case <-ctx.Done():
+		return gateway.Unavailable("store", context.Cause(ctx))
+	case <-db.closing:
+		return gateway.Unavailable("store", errClosed)
+	}
+	answer := make(chan error, 1)
+	go func() { // ends with the probe; a hanging disk holds on to it, and to its token
+		defer func() { <-db.probing }()
+		answer <- db.probe(ctx)
+	}()
+	select {
+	case err := <-answer:
+		if err != nil && !gateway.IsCode(err, gateway.CodeUnavailable) {
+			err = gateway.Unavailable("store", err)
+		}
+		return err
+	case <-ctx.Done():
+		return gateway.Unavailable("store", context.Cause(ctx))
+	}
+}
+
+func (db *DB) probe(ctx context.Context) error {
+	beat := db.cfg.Now().UnixNano()
+	err := db.update(ctx, func(tx *Tx) error {
+		_, err := tx.exec("INSERT INTO health (id, beat) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET beat = excluded.beat", beat)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	got, err := number(ctx, &db.reads, "SELECT beat FROM health WHERE id = 1")
+	if err == nil && got != beat {
+		return fmt.Errorf("probe read %d back, wrote %d", got, beat)
+	}
+	return err
+}
+
+// announce wakes who follows the log.
+func (db *DB) announce() {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	close(db.changed)
+	db.changed = make(chan struct{})
+}
+
+// saveSeen writes what SeenLogin left waiting, at the end.
+func (db *DB) saveSeen() error {
+	if len(db.seen) == 0 {
+		return nil
+	}
+	b, err := db.begin()
+	if err != nil {
+		return err
+	}
+	return db.commit(b)
+}

@@ -1,0 +1,43 @@
+package store
+
+import (
+	"context"
+
+	"github.com/portcullis/portcullis/gateway"
+	"github.com/portcullis/portcullis/gateway/session"
+)
+
+// maxSessions bounds one page of sessions.
+const maxSessions = 200
+
+// Session answers to session.Store.
+func (db *DB) Session() session.Store { return sessionStore{db} }
+
+type sessionStore struct{ db *DB }
+
+func (s sessionStore) Session(ctx context.Context, id string) (gateway.Session, error) {
+	return one(ctx, &s.db.reads, sessions, "WHERE id = $1", id)
+}
+
+func (s sessionStore) Sessions(ctx context.Context, f session.Filter) ([]gateway.Session, error) {
+	var w where
+	w.equal("vendor", f.Vendor)
+	w.equal("person", f.Person)
+	w.equal("target", f.Target)
+	w.equal("grant_id", f.Grant)
+	if f.Live {
+		w.and("state <> $?", string(gateway.SessionEnded))
+	}
+	w.page(f.Before, f.Limit, maxSessions)
+	return many(ctx, &s.db.reads, sessions, w.text, w.args...)
+}
+
+func (s sessionStore) Update(ctx context.Context, f func(session.Tx) error) error {
+	return s.db.update(ctx, func(tx *Tx) error { return f(tx) })
+}
+
+// PutSession implements session.Tx.
+func (tx *Tx) PutSession(s gateway.Session) error {
+	_, err := tx.exec(sessions.upserted, sessions.fields(&s)...)
+	return err
+}
