@@ -134,7 +134,7 @@ func (s *Service) enrolmentOf(id string, take bool) (*enrolment, string, error) 
 			return e, id[:i-1], nil
 		}
 	}
-	return nil, "", gateway.Refused("ceremony", "begin again", "this enrolment is finished, or was begun more than %s ago", ceremonyTime)
+	return nil, "", gateway.Refused("ceremony", "begin again", "this enrolment is finished, was begun more than %s ago, or its text waited longer than %s for the touch", ceremonyTime, statement.Fresh)
 }
 
 // EnrolCreated takes the new credential as navigator.credentials.create gave
