@@ -12,13 +12,13 @@ import (
 	"github.com/portcullis/portcullis/e2e/rig"
 )
 
-// binary is the built gateway: PORTCULLIS_BIN, or built here.
-var binary string
+// built is the built gateway: PORTCULLIS_BIN, or built here.
+var built string
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
-	if binary = os.Getenv("PORTCULLIS_BIN"); binary != "" {
+	if built = os.Getenv("PORTCULLIS_BIN"); built != "" {
 		return m.Run()
 	}
 	dir, err := os.MkdirTemp("", "portcullis-e2e-")
@@ -27,8 +27,8 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "portcullis")
-	build := exec.Command("go", "build", "-trimpath", "-o", binary, "./cmd/portcullis")
+	built = filepath.Join(dir, "portcullis")
+	build := exec.Command("go", "build", "-trimpath", "-o", built, "./cmd/portcullis")
 	build.Dir, build.Env = "..", append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "e2e: build the gateway: %v\n%s", err, out)
@@ -51,9 +51,9 @@ const storyWithin = 5 * time.Minute
 // the test has failed.
 func newStory(t *testing.T, o rig.Options) *story {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), storyWithin)
+	ctx, cancel := context.WithTimeout(t.Context(), storyWithin+soak(t))
 	t.Cleanup(cancel)
-	s, err := rig.NewStage(ctx, binary, t.TempDir(), o)
+	s, err := rig.NewStage(ctx, built, t.TempDir(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,6 +64,20 @@ func newStory(t *testing.T, o rig.Options) *story {
 		}
 	})
 	return &story{T: t, Stage: s, ctx: ctx}
+}
+
+// soak is how long TestSoak goes on: PORTCULLIS_SOAK.
+func soak(t *testing.T) time.Duration {
+	t.Helper()
+	v := os.Getenv("PORTCULLIS_SOAK")
+	if v == "" {
+		return time.Second
+	}
+	length, err := time.ParseDuration(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return length
 }
 
 func tail(s string, n int) string {
