@@ -2,6 +2,7 @@ package trusttest
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 
@@ -89,4 +90,24 @@ func find[K comparable, V any](s *Store, m map[K]V, k K) (V, error) {
 		return v, gateway.ErrNotFound
 	}
 	return v, nil
+}
+
+// Transact runs f with the store to itself; when f answers an error, the maps
+// are as they were before.
+func (s *Store) Transact(f func() error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := Store{
+		Statements: maps.Clone(s.Statements), Vendors: maps.Clone(s.Vendors), People: maps.Clone(s.People), Targets: maps.Clone(s.Targets),
+		Authenticators: maps.Clone(s.Authenticators), SSHKeys: maps.Clone(s.SSHKeys), Invitations: maps.Clone(s.Invitations), Scopes: maps.Clone(s.Scopes),
+	}
+	err := s.Down
+	if err == nil {
+		err = f()
+	}
+	if err != nil {
+		s.Statements, s.Vendors, s.People, s.Targets = old.Statements, old.Vendors, old.People, old.Targets
+		s.Authenticators, s.SSHKeys, s.Invitations, s.Scopes = old.Authenticators, old.SSHKeys, old.Invitations, old.Scopes
+	}
+	return err
 }
