@@ -5,7 +5,8 @@
 // statements for root at the local socket and seals recordings; the SSH user
 // authority, whose certificates let a session into a target; the SSH host
 // authority; the gateway's own host key, certified by it; and the seed of the
-// internal authority for the web listener's certificate. It does not know who may have a credential: package access asks for one after it has checked
+// internal authority for the web listener's certificate. It does not know who
+// may have a credential: package access asks for one after it has checked
 // the grant, and cmd takes the machine key and the host keys at start.
 //
 // A key file is made once, by whoever opens the folder first, and never
