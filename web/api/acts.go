@@ -1,0 +1,160 @@
+package api
+
+import (
+	"encoding/json"
+
+	"github.com/portcullis/portcullis/gateway"
+	"github.com/portcullis/portcullis/gateway/statement"
+)
+
+// The params of each kind of act, as the pages send them. Whoever wires an
+// Act's Draft decodes these.
+type (
+	// InviteParams are those of person.invite. Commit answers an Invited.
+	InviteParams struct {
+		Person string `json:"person"`
+	}
+	// KeyRemoveParams are those of authenticator.remove.
+	KeyRemoveParams struct {
+		Credential string `json:"credential"`
+	}
+	// SSHKeyParams are those of sshkey.add: one line of a .pub file.
+	SSHKeyParams struct {
+		Key   string `json:"key"`
+		Label string `json:"label"`
+	}
+	// SSHRemoveParams are those of sshkey.remove.
+	SSHRemoveParams struct {
+		Fingerprint string `json:"fingerprint"`
+	}
+	// ApproveParams are those of request.approve. Terms is nil where it is
+	// agreed to as asked.
+	ApproveParams struct {
+		Request string       `json:"request"`
+		Terms   *TermsParams `json:"terms,omitempty"`
+	}
+	// OpenParams are those of session.open: a ticket under a grant, or the
+	// touch for a connection that waits. One of the two is set.
+	OpenParams struct {
+		Grant   string `json:"grant,omitempty"`
+		Pending string `json:"pending,omitempty"`
+	}
+	// SuspendParams are those of suspend. Commit answers the gateway.Suspension
+	// with its report.
+	SuspendParams struct {
+		Scope  gateway.Scope `json:"scope"`
+		Reason string        `json:"reason"`
+	}
+	// RestoreParams are those of restore. Report is the SHA-256 of the
+	// forensic report on file.
+	RestoreParams struct {
+		Suspension string         `json:"suspension"`
+		Scope      gateway.Scope  `json:"scope"`
+		Report     gateway.Digest `json:"report"`
+		Reason     string         `json:"reason"`
+	}
+)
+
+// The params of vendor.admit, person.admit and target.define are the bodies
+// of package statement without version and previous, which Draft fills in.
+
+// Invited is what the signer of an invitation sees, once.
+type Invited struct {
+	Invitation gateway.Invitation `json:"invitation"`
+	Link       string             `json:"link"`
+}
+
+// signers is the floor of roles for drawing up a statement; kinds that a
+// person signs for himself have none. The chain of trust asks again.
+var signers = map[statement.Kind]Capability{
+	statement.KindVendor: Administer, statement.KindPerson: Administer, statement.KindTarget: Administer, statement.KindInvite: Administer,
+	statement.KindApprove: Approve, statement.KindSuspend: Suspending, statement.KindRestore: Restoring, statement.KindOpen: Ask,
+}
+
+// Signed is the answer to a call that signed and did: what was done.
+type Signed struct {
+	Kind      statement.Kind `json:"kind"`
+	Statement gateway.Digest `json:"statement"`
+	Sentence  string         `json:"sentence"`
+	Result    any            `json:"result"`
+}
+
+func (s *Server) draft(c call) (any, error) {
+	var in struct {
+		Kind   statement.Kind  `json:"kind"`
+		Params json.RawMessage `json:"params"`
+	}
+	if err := c.read(&in); err != nil {
+		return nil, err
+	}
+	act, ok := s.cfg.Acts[in.Kind]
+	if !ok {
+		return nil, gateway.Invalid("kind", "%s is not a kind of statement that is signed here", gateway.Quote(string(in.Kind)))
+	}
+	if capability, has := signers[in.Kind]; has {
+		if err := s.may(c, capability, string(in.Kind)); err != nil {
+			return nil, err
+		}
+	}
+	body, err := act.Draft(c.Context(), c.who.Person, c.who.Login, in.Params)
+	if err != nil {
+		return nil, err
+	}
+	if c.who.Machine() {
+		return s.byMachine(c, act, body)
+	}
+	return s.cfg.Touches.Draft(c.Context(), *c.who.Login, c.who.Person, body)
+}
+
+func (s *Server) byMachine(c call, act Act, body statement.Body) (any, error) {
+	if s.cfg.Machine == nil {
+		return nil, gateway.Refused("machine", "sign in the browser", "this machine signs nothing itself")
+	}
+	signed, err := s.cfg.Machine(body)
+	if err != nil {
+		return nil, err
+	}
+	return s.do(c, act, signed)
+}
+
+func (s *Server) commit(c call) (any, error) {
+	if c.who.Machine() {
+		return nil, gateway.Invalid("act", "at the local socket the machine has signed with the first call")
+	}
+	var in struct {
+		Assertion json.RawMessage `json:"assertion"`
+	}
+	if err := c.read(&in); err != nil {
+		return nil, err
+	}
+	signed, err := s.cfg.Touches.Sign(c.Context(), *c.who.Login, c.PathValue("id"), in.Assertion)
+	if err != nil {
+		return nil, err
+	}
+	st, _, err := signed.Parse()
+	if err != nil {
+		return nil, err
+	}
+	if capability, has := signers[st.Kind]; has {
+		if err := s.may(c, capability, string(st.Kind)); err != nil {
+			return nil, err
+		}
+	}
+	act, ok := s.cfg.Acts[st.Kind]
+	if !ok {
+		return nil, gateway.Invalid("kind", "statements of kind %s are not signed here", st.Kind)
+	}
+	return s.do(c, act, signed)
+}
+
+func (s *Server) do(c call, act Act, signed statement.Signed) (any, error) {
+	st, _, err := signed.Parse()
+	if err != nil {
+		return nil, err
+	}
+	result, err := act.Commit(detached(c.Context()), signed)
+	if err != nil {
+		return nil, err
+	}
+	return Signed{Kind: st.Kind, Statement: signed.Digest, Sentence: st.Sentence, Result: result}, nil
+}

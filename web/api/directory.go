@@ -1,0 +1,79 @@
+package api
+
+import (
+	"slices"
+
+	"github.com/portcullis/portcullis/gateway"
+)
+
+func (s *Server) vendors(c call) (any, error) {
+	if err := s.may(c, SeeAll, "vendors"); err != nil {
+		return nil, err
+	}
+	all, err := s.cfg.Directory.Vendors(c.Context())
+	return page(all, len(all)+1, func(v gateway.Vendor) string { return v.Name }), err
+}
+
+func (s *Server) vendor(c call) (any, error) {
+	if err := s.may(c, SeeAll, "vendor:"+c.PathValue("name")); err != nil {
+		return nil, err
+	}
+	return s.cfg.Directory.Vendor(c.Context(), c.PathValue("name"))
+}
+
+func (s *Server) people(c call) (any, error) {
+	if err := s.may(c, SeeAll, "people"); err != nil {
+		return nil, err
+	}
+	all, err := s.cfg.Directory.People(c.Context())
+	return page(all, len(all)+1, func(p gateway.Person) string { return p.Name }), err
+}
+
+func (s *Server) person(c call) (any, error) {
+	name := c.PathValue("name")
+	if err := Sees(c.who, name, "person", name); err != nil {
+		return nil, err
+	}
+	return s.cfg.Directory.Person(c.Context(), name)
+}
+
+func (s *Server) targets(c call) (any, error) {
+	all, err := s.cfg.Directory.Targets(c.Context())
+	if err != nil {
+		return nil, err
+	}
+	shown := VisibleTargets(c.who, all)
+	return page(shown, len(shown)+1, func(t gateway.Target) string { return t.Name }), nil
+}
+
+func (s *Server) target(c call) (any, error) {
+	t, err := s.cfg.Directory.Target(c.Context(), c.PathValue("name"))
+	if err != nil {
+		return nil, err
+	}
+	shown := VisibleTargets(c.who, []gateway.Target{t})
+	if len(shown) == 0 {
+		return nil, gateway.NotFound("target", t.Name)
+	}
+	return shown[0], nil
+}
+
+// VisibleTargets leaves a vendor's people the targets that they may ask for,
+// without address, host keys, owner, and how the accounts are proven.
+func VisibleTargets(who Who, all []gateway.Target) []gateway.Target {
+	if who.Machine() || Holds(who.Person, SeeAll) {
+		return all
+	}
+	shown := []gateway.Target{}
+	for _, t := range all {
+		if t.Removed || who.Person.Vendor == "" || !slices.Contains(t.Vendors, who.Person.Vendor) {
+			continue
+		}
+		bare := gateway.Target{Name: t.Name, Title: t.Title, Kind: t.Kind, Zone: t.Zone, Impact: t.Impact, Vendors: []string{who.Person.Vendor}, Version: t.Version, Changed: t.Changed}
+		for _, a := range t.Accounts {
+			bare.Accounts = append(bare.Accounts, gateway.Account{Name: a.Name})
+		}
+		shown = append(shown, bare)
+	}
+	return shown
+}

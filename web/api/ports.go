@@ -1,0 +1,254 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/portcullis/portcullis/gateway"
+	"github.com/portcullis/portcullis/gateway/audit"
+	"github.com/portcullis/portcullis/gateway/statement"
+)
+
+// Directory answers who and what there is. Lists are ordered by name and hold
+// what was removed.
+type Directory interface {
+	Vendor(ctx context.Context, name string) (gateway.Vendor, error)
+	Vendors(ctx context.Context) ([]gateway.Vendor, error)
+	Person(ctx context.Context, name string) (gateway.Person, error)
+	People(ctx context.Context) ([]gateway.Person, error)
+	Target(ctx context.Context, name string) (gateway.Target, error)
+	Targets(ctx context.Context) ([]gateway.Target, error)
+}
+
+// AskInput is a request before it is written. Either From and To are set, or
+// Length is.
+type AskInput struct {
+	Target    string
+	Account   string
+	Abilities []string
+	From, To  time.Time
+	Length    time.Duration
+	Reason    string
+	Ticket    string
+}
+
+// Reason is one rule's word on a question put to policy.
+type Reason struct {
+	Rule string `json:"rule"`
+	Text string `json:"text"`
+	Next string `json:"next,omitempty"`
+}
+
+// Effect is policy's answer in one word.
+type Effect string
+
+// The closed list of effects.
+const (
+	Allow         Effect = "allow"
+	Refuse        Effect = "refuse"
+	NeedsApproval Effect = "needs-approval"
+)
+
+// Verdict is what policy says of a request before it is sent.
+type Verdict struct {
+	Effect    Effect         `json:"effect"`
+	Reasons   []Reason       `json:"reasons,omitempty"`
+	Approvals int            `json:"approvals"`
+	Roles     []gateway.Role `json:"roles,omitempty"`
+	Longest   time.Duration  `json:"longest_ns,omitempty"`
+	Recording string         `json:"recording,omitempty"`
+}
+
+// Preview is the verdict, the terms as they would be written, and the grants
+// whose windows stand in the way.
+type Preview struct {
+	Verdict  Verdict         `json:"verdict"`
+	Terms    gateway.Terms   `json:"terms"`
+	Overlaps []gateway.Grant `json:"overlaps,omitempty"`
+}
+
+// Card is all that belongs to one request.
+type Card struct {
+	Request   gateway.Request    `json:"request"`
+	Approvals []gateway.Approval `json:"approvals"`
+	Grant     *gateway.Grant     `json:"grant,omitempty"`
+}
+
+// Filter narrows a list of requests or grants; empty fields do not. Newest
+// first, at most Limit, beginning below the identifier Before.
+type Filter struct {
+	Vendor, Person, Target string
+	States                 []string
+	Before                 string
+	Limit                  int
+}
+
+// Access asks, agrees and takes back. Its refusals are *gateway.Error and are
+// events already when they are returned.
+type Access interface {
+	Preview(ctx context.Context, p gateway.Person, in AskInput) (Preview, error)
+	Ask(ctx context.Context, p gateway.Person, in AskInput) (gateway.Request, error)
+	Withdraw(ctx context.Context, p gateway.Person, id string) (gateway.Request, error)
+	Refuse(ctx context.Context, by gateway.Person, id, word string) (gateway.Request, error)
+	Revoke(ctx context.Context, by gateway.Person, grant, word string) (gateway.Grant, error)
+	Request(ctx context.Context, id string) (Card, error)
+	Requests(ctx context.Context, f Filter) ([]gateway.Request, error)
+	Grant(ctx context.Context, id string) (gateway.Grant, error)
+	Grants(ctx context.Context, f Filter) ([]gateway.Grant, error)
+}
+
+// SessionFilter narrows a list of sessions; empty fields do not. Newest first.
+type SessionFilter struct {
+	Vendor, Person, Target, Grant string
+	Live                          bool
+	Before                        string
+	Limit                         int
+}
+
+// Sessions shows and ends sessions.
+type Sessions interface {
+	Session(ctx context.Context, id string) (gateway.Session, error)
+	Sessions(ctx context.Context, f SessionFilter) ([]gateway.Session, error)
+	// Live lists the sessions of this node with their byte counts of now.
+	Live() []gateway.Session
+	// End returns when both sockets are closed.
+	End(ctx context.Context, id, by, detail string) error
+}
+
+// SuspendPreview is what a suspension would close if it were ordered now.
+type SuspendPreview struct {
+	Scope    gateway.Scope     `json:"scope"`
+	State    gateway.State     `json:"state"`
+	Sessions []gateway.Session `json:"sessions"`
+	Requests []gateway.Request `json:"requests"`
+	Grants   []gateway.Grant   `json:"grants"`
+	People   []gateway.Person  `json:"people"`
+}
+
+// KillSwitch shows suspensions; ordering one is a signed act.
+type KillSwitch interface {
+	Preview(ctx context.Context, scope gateway.Scope) (SuspendPreview, error)
+	Suspension(ctx context.Context, id string) (gateway.Suspension, error)
+	Suspensions(ctx context.Context) ([]gateway.Suspension, error)
+}
+
+// RecordingInfo is what is known of a recording without reading it.
+type RecordingInfo struct {
+	Session     string         `json:"session"`
+	Started     time.Time      `json:"started"`
+	Length      time.Duration  `json:"length_ns"`
+	BytesOut    int64          `json:"bytes_out"`
+	BytesIn     int64          `json:"bytes_in"`
+	Segments    int            `json:"segments"`
+	Sealed      bool           `json:"sealed"`
+	Interrupted bool           `json:"interrupted"` // the gateway stopped without warning; sealed at the next start
+	TornBytes   int64          `json:"torn_bytes,omitempty"`
+	Digest      gateway.Digest `json:"digest,omitzero"`
+}
+
+// Hit is one line of a recording's output that holds what was searched for.
+type Hit struct {
+	Session string        `json:"session"`
+	At      time.Duration `json:"at_ns"`
+	Line    string        `json:"line"`
+}
+
+// Recordings replays and searches.
+type Recordings interface {
+	Find(ctx context.Context, session string) (RecordingInfo, error)
+	// Asciicast writes the recording as asciicast of version 2 or 3.
+	Asciicast(ctx context.Context, w io.Writer, session string, version int) error
+	// Input writes what was typed, as asciicast "i" events.
+	Input(ctx context.Context, w io.Writer, session string) error
+	// Follow hands over asciicast lines from the beginning on, header first,
+	// as they come, until the recording is sealed or ctx ends.
+	Follow(ctx context.Context, session string, line func([]byte) error) error
+	Search(ctx context.Context, text string, sessions []string, limit int) ([]Hit, error)
+	Verify(ctx context.Context, session string) error
+}
+
+// Line is one line of the audit log.
+type Line struct {
+	Seq   int64
+	Event audit.Event
+	Body  json.RawMessage // the OCSF JSON that is hashed
+}
+
+// Query narrows a search of the log; empty fields do not. Newest first, below
+// Before where that is not zero.
+type Query struct {
+	Text, Name, Vendor, Person, Session string
+	From, To                            time.Time
+	Before                              int64
+	Limit                               int
+}
+
+// Verified is the log's word about itself.
+type Verified struct {
+	Size   int64    `json:"size"`
+	Root   string   `json:"root,omitempty"`
+	Faults []string `json:"faults"` // each names what is wrong; empty when all holds
+}
+
+// Audit reads the log and appends to it.
+type Audit interface {
+	Search(ctx context.Context, q Query) ([]Line, error)
+	// Follow hands over lines as they become durable; the channel is closed
+	// when ctx ends or the reader is too slow.
+	Follow(ctx context.Context) <-chan Line
+	Verify(ctx context.Context) (Verified, error)
+	// Append is durable when it returns: what it announces happens after it.
+	Append(ctx context.Context, events ...audit.Event) error
+}
+
+// Challenge is a statement drawn up for one person, and what the browser
+// needs to have it signed.
+type Challenge struct {
+	ID        string          `json:"id"`
+	Sentence  string          `json:"sentence"`
+	Statement json.RawMessage `json:"statement"`
+	Options   json.RawMessage `json:"options"` // PublicKeyCredentialRequestOptionsJSON
+	Expires   time.Time       `json:"expires"`
+}
+
+// Touches draws up statements and verifies what comes back signed.
+type Touches interface {
+	Draft(ctx context.Context, login gateway.Login, p gateway.Person, body statement.Body) (Challenge, error)
+	Sign(ctx context.Context, login gateway.Login, id string, credential []byte) (statement.Signed, error)
+}
+
+// Act is one signed act: how its statement is drawn up and what is done when
+// it is signed. Draft gets a nil login at the local socket, where by is the
+// machine. Commit's answer is shown to the signer as JSON.
+type Act struct {
+	Draft  func(ctx context.Context, by gateway.Person, login *gateway.Login, params json.RawMessage) (statement.Body, error)
+	Commit func(ctx context.Context, s statement.Signed) (any, error)
+}
+
+// Policy adds to the floor of roles; a nil Policy adds nothing. Object names
+// what is touched, as "session:ses_…", and may be empty.
+type Policy interface {
+	May(ctx context.Context, p gateway.Person, c Capability, object string) error
+}
+
+// Config is what a Server is made of. Every field but Policy and Machine is
+// needed.
+type Config struct {
+	Directory  Directory
+	Access     Access
+	Sessions   Sessions
+	KillSwitch KillSwitch
+	Recordings Recordings
+	Audit      Audit
+	Touches    Touches
+	Policy     Policy
+	Acts       map[statement.Kind]Act
+	// Machine signs for root at the local socket; nil refuses signed acts there.
+	Machine func(statement.Body) (statement.Signed, error)
+	Now     func() time.Time
+	Logger  *slog.Logger
+	Version string
+}

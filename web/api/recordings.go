@@ -1,0 +1,186 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/portcullis/portcullis/gateway"
+	"github.com/portcullis/portcullis/gateway/audit"
+)
+
+// Bounds of looking at recordings.
+const (
+	maxSearchText = 200         // characters
+	maxHits       = 200         // of one search
+	maxWatch      = time.Hour   // of one live watch; the browser comes back by itself
+	watchWrite    = time.Minute // for one frame to be taken by the watcher
+)
+
+// Recorded is a session with what is known of its recording.
+type Recorded struct {
+	Session   gateway.Session `json:"session"`
+	Recording *RecordingInfo  `json:"recording,omitempty"` // nil: not found; never silently missing
+}
+
+func (s *Server) recordings(c call) (any, error) {
+	if err := s.may(c, Review, "recordings"); err != nil {
+		return nil, err
+	}
+	f, err := filterOf(c)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.cfg.Sessions.Sessions(c.Context(), SessionFilter{Vendor: f.Vendor, Person: f.Person, Target: f.Target, Before: f.Before, Limit: f.Limit})
+	if err != nil {
+		return nil, err
+	}
+	if text := c.URL.Query().Get("text"); text != "" {
+		hits, err := s.SearchRecordings(c.Context(), text, rows)
+		return page(hits, len(hits)+1, func(h Hit) string { return h.Session }), err
+	}
+	var all []Recorded
+	for _, x := range rows {
+		all = append(all, s.Recorded(c.Context(), x))
+	}
+	return page(all, f.Limit, func(r Recorded) string { return r.Session.ID }), nil
+}
+
+// SearchRecordings looks for text in what the targets showed in these
+// sessions.
+func (s *Server) SearchRecordings(ctx context.Context, text string, rows []gateway.Session) ([]Hit, error) {
+	if err := gateway.CheckNeeded("text", text, maxSearchText, false); err != nil {
+		return nil, err
+	}
+	ids := make([]string, len(rows))
+	for i, x := range rows {
+		ids[i] = x.ID
+	}
+	return s.cfg.Recordings.Search(ctx, text, ids, maxHits)
+}
+
+// Recorded joins a session with its recording.
+func (s *Server) Recorded(ctx context.Context, x gateway.Session) Recorded {
+	info, err := s.cfg.Recordings.Find(ctx, x.ID)
+	if err != nil {
+		return Recorded{Session: x}
+	}
+	return Recorded{Session: x, Recording: &info}
+}
+
+func (s *Server) recording(c call) (any, error) {
+	if err := s.may(c, Review, "recording:"+c.PathValue("id")); err != nil {
+		return nil, err
+	}
+	x, err := s.cfg.Sessions.Session(c.Context(), c.PathValue("id"))
+	if err != nil {
+		return nil, err
+	}
+	return s.Recorded(c.Context(), x), nil
+}
+
+// open finds the session whose recording is asked for and writes the event
+// that somebody looks, before anything is shown (P9).
+func (s *Server) open(c call, capability Capability, name audit.Name) (gateway.Session, error) {
+	id := c.PathValue("id")
+	if err := s.may(c, capability, "recording:"+id); err != nil {
+		return gateway.Session{}, err
+	}
+	x, err := s.cfg.Sessions.Session(c.Context(), id)
+	if err != nil {
+		return x, err
+	}
+	return x, s.cfg.Audit.Append(c.Context(), audit.Event{
+		Name: name, At: s.cfg.Now(), Actor: c.who.Person.Name, Vendor: x.Vendor, Person: x.Person, Target: x.Target, Account: x.Account,
+		Request: x.Request, Grant: x.Grant, Session: x.ID, Source: c.RemoteAddr, Outcome: audit.OK,
+	})
+}
+
+func (s *Server) asciicast(c call) (any, error) {
+	version := 2
+	switch c.URL.Query().Get("version") {
+	case "", "2":
+	case "3":
+		version = 3
+	default:
+		return nil, gateway.Invalid("version", "asciicast is written in version 2 or 3")
+	}
+	x, err := s.open(c, Review, audit.RecordingWatched)
+	if err != nil {
+		return nil, err
+	}
+	c.castHeader(x.ID)
+	return nil, s.cfg.Recordings.Asciicast(c.Context(), c.w, x.ID, version)
+}
+
+func (s *Server) input(c call) (any, error) {
+	x, err := s.open(c, ReadInput, audit.InputRead)
+	if err != nil {
+		return nil, err
+	}
+	c.castHeader(x.ID + "-input")
+	return nil, s.cfg.Recordings.Input(c.Context(), c.w, x.ID)
+}
+
+func (c call) castHeader(name string) {
+	h := c.w.Header()
+	h.Set("Content-Type", "application/x-asciicast")
+	if c.URL.Query().Has("download") {
+		h.Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", name+".cast"))
+	}
+}
+
+func (s *Server) verifyRecording(c call) (any, error) {
+	id := c.PathValue("id")
+	if err := s.may(c, VerifyStore, "recording:"+id); err != nil {
+		return nil, err
+	}
+	if _, err := s.cfg.Sessions.Session(c.Context(), id); err != nil {
+		return nil, err
+	}
+	out := struct {
+		Session string `json:"session"`
+		Holds   bool   `json:"holds"`
+		Fault   string `json:"fault,omitempty"`
+	}{Session: id, Holds: true}
+	if err := s.cfg.Recordings.Verify(c.Context(), id); err != nil {
+		out.Holds, out.Fault = false, err.Error()
+	}
+	return out, nil
+}
+
+func (s *Server) watch(c call) (any, error) {
+	x, err := s.open(c, Review, audit.RecordingWatched)
+	if err != nil {
+		return nil, err
+	}
+	done, err := s.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	ctx, cancel := context.WithTimeout(c.Context(), maxWatch)
+	defer cancel()
+	out := newStream(c.w)
+	err = s.cfg.Recordings.Follow(ctx, x.ID, func(line []byte) error { return out.send("", line) })
+	if err != nil && ctx.Err() == nil {
+		s.cfg.Logger.Warn("live watch cut short", "session", x.ID, "error", err)
+	}
+	if ctx.Err() == nil {
+		_ = out.send("done", []byte("{}")) // the watcher may have left
+	}
+	return nil, nil
+}
+
+// newStream begins an answer of server-sent events.
+func newStream(w http.ResponseWriter) *eventStream {
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no")
+	s := &eventStream{w: w, control: http.NewResponseController(w)}
+	w.WriteHeader(http.StatusOK)
+	_ = s.control.Flush() // a writer that cannot flush sends at the end
+	return s
+}

@@ -1,0 +1,105 @@
+package api
+
+import (
+	"context"
+
+	"github.com/portcullis/portcullis/gateway"
+)
+
+func (s *Server) sessions(c call) (any, error) {
+	f, err := filterOf(c)
+	if err != nil {
+		return nil, err
+	}
+	q := c.URL.Query()
+	all, err := s.cfg.Sessions.Sessions(c.Context(), SessionFilter{
+		Vendor: f.Vendor, Person: f.Person, Target: f.Target, Grant: q.Get("grant"), Live: q.Get("live") == "true", Before: f.Before, Limit: f.Limit,
+	})
+	return page(WithCounts(all, s.cfg.Sessions.Live()), f.Limit, func(x gateway.Session) string { return x.ID }), err
+}
+
+// WithCounts puts the byte counts of now into rows of sessions that live on
+// this node.
+func WithCounts(rows, live []gateway.Session) []gateway.Session {
+	now := make(map[string]gateway.Session, len(live))
+	for _, l := range live {
+		now[l.ID] = l
+	}
+	for i, r := range rows {
+		if l, ok := now[r.ID]; ok {
+			rows[i].BytesIn, rows[i].BytesOut, rows[i].State = l.BytesIn, l.BytesOut, l.State
+		}
+	}
+	return rows
+}
+
+func (s *Server) session(c call) (any, error) {
+	x, err := s.cfg.Sessions.Session(c.Context(), c.PathValue("id"))
+	if err != nil {
+		return nil, err
+	}
+	if err := Sees(c.who, x.Person, "session", x.ID); err != nil {
+		return nil, err
+	}
+	return WithCounts([]gateway.Session{x}, s.cfg.Sessions.Live())[0], nil
+}
+
+func (s *Server) endSession(c call) (any, error) {
+	var in struct {
+		Detail string `json:"detail"`
+	}
+	if err := c.read(&in); err != nil {
+		return nil, err
+	}
+	id := c.PathValue("id")
+	if err := s.EndSession(c.Context(), c.who, id, in.Detail); err != nil {
+		return nil, err
+	}
+	return s.cfg.Sessions.Session(c.Context(), id)
+}
+
+// EndSession ends a session for whoever may: its own person, or the staff.
+func (s *Server) EndSession(ctx context.Context, who Who, id, detail string) error {
+	x, err := s.cfg.Sessions.Session(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := Sees(who, x.Person, "session", id); err != nil {
+		return err
+	}
+	if x.Person != who.Person.Name {
+		if err := s.May(ctx, who, EndSession, "session:"+id); err != nil {
+			return err
+		}
+	}
+	if err := gateway.CheckText("detail", detail, gateway.MaxReason, false); err != nil {
+		return err
+	}
+	return s.cfg.Sessions.End(detached(ctx), id, who.Person.Name, detail)
+}
+
+func (s *Server) suspensions(c call) (any, error) {
+	if err := s.may(c, SeeAll, "suspensions"); err != nil {
+		return nil, err
+	}
+	all, err := s.cfg.KillSwitch.Suspensions(c.Context())
+	return page(all, len(all)+1, func(x gateway.Suspension) string { return x.ID }), err
+}
+
+func (s *Server) suspension(c call) (any, error) {
+	if err := s.may(c, SeeAll, "suspension:"+c.PathValue("id")); err != nil {
+		return nil, err
+	}
+	return s.cfg.KillSwitch.Suspension(c.Context(), c.PathValue("id"))
+}
+
+func (s *Server) previewSuspend(c call) (any, error) {
+	var scope gateway.Scope
+	if err := c.read(&scope); err != nil {
+		return nil, err
+	}
+	if err := s.may(c, Suspending, scope.String()); err != nil {
+		return nil, err
+	}
+	return s.cfg.KillSwitch.Preview(c.Context(), scope)
+}

@@ -1,0 +1,28 @@
+package web
+
+import "github.com/portcullis/portcullis/gateway"
+
+// topic is one page of the built-in help.
+type topic struct{ Name, Title, About string }
+
+var topics = []topic{
+	{"connect", "Connecting by ssh", "From an open window to a shell with the client you already use."},
+	{"keys", "Keys", "What a FIDO2 key is for, what an SSH key is for, and how each comes and goes."},
+	{"approve", "Approving", "What to look at before you agree, and what your touch signs."},
+	{"suspend", "Suspending", "Breach news: how to shut a vendor out, read the report, and let it in again."},
+	{"replay", "Replay", "Playing, searching and checking what was recorded."},
+}
+
+func (s *Server) help(v *visit) error {
+	name := v.PathValue("topic")
+	d := map[string]any{"Topics": topics, "Name": name, "SSH": s.cfg.SSH, "URL": s.cfg.URL}
+	if name == "" {
+		return s.show(v, "help", "Help", d)
+	}
+	for _, t := range topics {
+		if t.Name == name {
+			return s.show(v, topicPage(name), t.Title, d)
+		}
+	}
+	return gateway.NotFound("help page", name)
+}

@@ -1,0 +1,91 @@
+package web
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/portcullis/portcullis/gateway"
+)
+
+// maxWhy bounds the sentence that a login page repeats from its address.
+const maxWhy = 300
+
+func (s *Server) login(v *visit) error {
+	q := v.URL.Query()
+	next := localPath(q.Get("next"))
+	if v.person() != nil {
+		return v.seeOther(next)
+	}
+	why := q.Get("why")
+	if gateway.CheckText("why", why, maxWhy, false) != nil {
+		why = ""
+	}
+	return s.show(v, "login", "Sign in", map[string]any{"Next": next, "Why": why, "Providers": s.id.Providers()})
+}
+
+func (s *Server) loginBegin(v *visit) error {
+	if err := v.read(&struct{}{}); err != nil {
+		return err
+	}
+	c, err := s.id.BeginLogin(v.Context())
+	if err != nil {
+		return err
+	}
+	return v.answer(c)
+}
+
+func (s *Server) loginFinish(v *visit) error {
+	var in struct {
+		ID         string          `json:"id"`
+		Credential json.RawMessage `json:"credential"`
+		Next       string          `json:"next"`
+	}
+	if err := v.read(&in); err != nil {
+		return err
+	}
+	token, _, err := s.id.FinishLogin(v.Context(), in.ID, in.Credential, clientOf(v.Request))
+	if err != nil {
+		return err
+	}
+	s.setLogin(v.w, token)
+	return v.answer(map[string]string{"next": localPath(in.Next)})
+}
+
+func (s *Server) logout(v *visit) error {
+	if c, err := v.Cookie(s.cookieName(loginCookie)); err == nil {
+		if err := s.id.Logout(v.Context(), c.Value); err != nil {
+			return err
+		}
+	}
+	s.clearCookie(v.w, loginCookie)
+	v.w.Header().Set("Clear-Site-Data", `"cache"`)
+	return v.seeOther("/login?done=out")
+}
+
+func (s *Server) oidcStart(v *visit) error {
+	to, state, err := s.id.BeginOIDC(v.Context(), v.PathValue("provider"))
+	if err != nil {
+		return err
+	}
+	s.setState(v.w, state)
+	http.Redirect(v.w, v.Request, to, http.StatusSeeOther)
+	return nil
+}
+
+// oidcCallback ends with a page of our own, not a redirect: the browser comes
+// from another site, and would leave the strict login cookie behind on the
+// way.
+func (s *Server) oidcCallback(v *visit) error {
+	c, err := v.Cookie(s.cookieName(stateCookie))
+	if err != nil {
+		return gateway.Refused("state", "begin the sign-in again on the login page", "this browser has not begun a sign-in at the provider, or it took too long")
+	}
+	s.clearCookie(v.w, stateCookie)
+	token, _, err := s.id.FinishOIDC(v.Context(), v.PathValue("provider"), c.Value, v.URL.Query(), clientOf(v.Request))
+	if err != nil {
+		return err
+	}
+	s.setLogin(v.w, token)
+	s.render(v, http.StatusOK, "bounce", view{Title: "Signed in", Refresh: "/", Data: "/"})
+	return nil
+}

@@ -1,0 +1,140 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/portcullis/portcullis/gateway"
+	"github.com/portcullis/portcullis/web/api"
+)
+
+// Server serves the pages and, for browsers, the API.
+type Server struct {
+	cfg    Config
+	rooms  api.Config
+	id     Identity
+	assets assets
+	pages  pages
+	origin *http.CrossOriginProtection
+	now    func() time.Time
+}
+
+// New returns a Server. It says so when a room is missing or a template does
+// not parse; that the assets were not built is said by the pages.
+func New(cfg Config) (*Server, error) {
+	if cfg.API == nil || cfg.Identity == nil {
+		return nil, errors.New("web: no API or no Identity")
+	}
+	u, err := url.Parse(cfg.URL)
+	if err != nil || u.Host == "" {
+		return nil, fmt.Errorf("web: url %q is not of the form https://host", cfg.URL)
+	}
+	if cfg.SSH == "" {
+		cfg.SSH = u.Hostname()
+	}
+	s := &Server{cfg: cfg, rooms: cfg.API.Rooms(), id: cfg.Identity, now: cfg.Now, origin: http.NewCrossOriginProtection()}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if err := s.origin.AddTrustedOrigin(u.Scheme + "://" + u.Host); err != nil {
+		return nil, fmt.Errorf("web: %w", err)
+	}
+	if s.assets, err = loadAssets(); err != nil {
+		return nil, fmt.Errorf("web: read built assets: %w", err)
+	}
+	if s.pages, err = parsePages(s.now); err != nil {
+		return nil, fmt.Errorf("web: %w", err)
+	}
+	return s, nil
+}
+
+// door says who may come in by a route.
+type door int
+
+const (
+	open     door = iota // everybody
+	signedIn             // whoever has a login
+	staff                // people of the operator
+)
+
+// entry is one route of the pages.
+type entry struct {
+	pattern string
+	door    door
+	needs   api.Capability // besides the door, where not empty
+	handle  func(*Server, *visit) error
+}
+
+var entries = []entry{
+	{"GET /login", open, "", (*Server).login},
+	{"POST /login/begin", open, "", (*Server).loginBegin},
+	{"POST /login/finish", open, "", (*Server).loginFinish},
+	{"POST /logout", open, "", (*Server).logout},
+	{"GET /enrol", open, "", (*Server).enrol},
+	{"POST /enrol/who", open, "", (*Server).enrolWho},
+	{"POST /enrol/begin", open, "", (*Server).enrolBegin},
+	{"POST /enrol/created", open, "", (*Server).enrolCreated},
+	{"POST /enrol/finish", open, "", (*Server).enrolFinish},
+	{"GET /oidc/{provider}/start", open, "", (*Server).oidcStart},
+	{"GET /oidc/{provider}/callback", open, "", (*Server).oidcCallback},
+
+	{"GET /{$}", signedIn, "", (*Server).home},
+	{"GET /requests", signedIn, "", (*Server).requests},
+	{"GET /requests/new", signedIn, api.Ask, (*Server).newRequest},
+	{"POST /requests", signedIn, api.Ask, (*Server).sendRequest},
+	{"GET /requests/{id}", signedIn, "", (*Server).request},
+	{"POST /requests/{id}/withdraw", signedIn, api.Ask, (*Server).withdraw},
+	{"POST /requests/{id}/refuse", staff, api.Approve, (*Server).refuse},
+	{"POST /grants/{id}/revoke", staff, api.Revoke, (*Server).revoke},
+	{"GET /inbox", staff, api.Approve, (*Server).inbox},
+
+	{"GET /board", staff, "", (*Server).board},
+	{"GET /sessions/{id}", signedIn, "", (*Server).session},
+	{"POST /sessions/{id}/end", signedIn, "", (*Server).endSession},
+	{"GET /suspend", staff, api.Suspending, (*Server).suspend},
+	{"GET /suspensions", staff, "", (*Server).suspensions},
+	{"GET /suspensions/{id}", staff, "", (*Server).suspension},
+
+	{"GET /recordings", staff, api.Review, (*Server).recordings},
+	{"GET /recordings/{id}", staff, api.Review, (*Server).recording},
+	{"GET /events", staff, api.ReadEvents, (*Server).events},
+
+	{"GET /vendors", staff, "", (*Server).vendors},
+	{"GET /vendors/new", staff, api.Administer, (*Server).vendorForm},
+	{"GET /vendors/{name}", staff, "", (*Server).vendor},
+	{"GET /vendors/{name}/edit", staff, api.Administer, (*Server).vendorForm},
+	{"GET /people", staff, "", (*Server).people},
+	{"GET /people/new", staff, api.Administer, (*Server).personForm},
+	{"GET /people/{name}", staff, "", (*Server).person},
+	{"GET /people/{name}/edit", staff, api.Administer, (*Server).personForm},
+	{"GET /targets", staff, "", (*Server).targets},
+	{"GET /targets/new", staff, api.Administer, (*Server).targetForm},
+	{"GET /targets/{name}", staff, "", (*Server).target},
+	{"GET /targets/{name}/edit", staff, api.Administer, (*Server).targetForm},
+
+	{"GET /keys", signedIn, "", (*Server).keys},
+	{"GET /touch/{id}", signedIn, "", (*Server).touch},
+	{"POST /touch/{id}/refuse", signedIn, "", (*Server).refuseTouch},
+	{"GET /help", open, "", (*Server).help},
+	{"GET /help/{topic}", open, "", (*Server).help},
+}
+
+// Handler serves the pages, their assets, and the API for whoever is signed
+// in. Browser routes and API routes stand on separate muxes.
+func (s *Server) Handler() http.Handler {
+	pages := http.NewServeMux()
+	for _, e := range entries {
+		pages.HandleFunc(e.pattern, func(w http.ResponseWriter, r *http.Request) { s.enter(w, r, e) })
+	}
+	pages.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		s.enter(w, r, entry{handle: func(_ *Server, v *visit) error { return gateway.NotFound("page", v.URL.Path) }})
+	})
+	root := http.NewServeMux()
+	root.Handle("GET /assets/", s.assets.handler())
+	root.Handle(api.Prefix+"/", s.cfg.API.Handler(s.actor))
+	root.Handle("/", pages)
+	return s.guard(root)
+}
