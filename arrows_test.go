@@ -13,6 +13,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -191,6 +192,32 @@ func TestNothingPointsAtOneMachine(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestSecurityNamesRealTests: a defence in SECURITY.md is told together with
+// the test that tries to break it, and that test is there.
+func TestSecurityNamesRealTests(t *testing.T) {
+	raw, err := os.ReadFile("SECURITY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	have := map[string]bool{}
+	for _, tree := range parseAll(t, parser.SkipObjectResolution) {
+		for _, d := range tree.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok {
+				have[f.Name.Name] = true
+			}
+		}
+	}
+	named := regexp.MustCompile("`(Test[A-Za-z0-9]+)`").FindAllStringSubmatch(string(raw), -1)
+	if len(named) < 10 {
+		t.Fatalf("SECURITY.md names %d tests", len(named))
+	}
+	for _, n := range named {
+		if !have[n[1]] {
+			t.Errorf("SECURITY.md claims a defence by %s, and there is no such test", n[1])
+		}
+	}
 }
 
 // parseAll maps slash paths to parsed files.

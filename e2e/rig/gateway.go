@@ -186,6 +186,17 @@ func (g *Gateway) Apply(ctx context.Context, text string) error {
 	return nil
 }
 
+// Configure adds YAML to the configuration, before the start.
+func (g *Gateway) Configure(extra string) error {
+	f, err := os.OpenFile(g.Config, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = f.WriteString(extra)
+	return err
+}
+
 // WebOff switches the pages off for the next start.
 func (g *Gateway) WebOff() error {
 	raw, err := os.ReadFile(g.Config)

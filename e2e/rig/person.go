@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
@@ -26,6 +27,7 @@ type Person struct {
 
 	base string
 	http *http.Client
+	from http.Header // what a browser adds
 }
 
 // Problem is a refusal (RFC 9457).
@@ -71,6 +73,22 @@ func (p *Person) Post(ctx context.Context, path string, in, v any) error {
 	return p.call(ctx, http.MethodPost, path, in, v)
 }
 
+// PostFrom sends in as a page of another site would have the browser do.
+func (p *Person) PostFrom(ctx context.Context, path, site, origin string, in any) error {
+	other := *p
+	other.from = http.Header{"Sec-Fetch-Site": {site}, "Origin": {origin}}
+	return other.call(ctx, http.MethodPost, path, in, nil)
+}
+
+// Cookies are what the person's browser would send to the gateway.
+func (p *Person) Cookies() []*http.Cookie {
+	u, err := url.Parse(p.base)
+	if err != nil || p.http.Jar == nil {
+		return nil
+	}
+	return p.http.Jar.Cookies(u)
+}
+
 func (p *Person) call(ctx context.Context, method, path string, in, v any) error {
 	var body io.Reader
 	if in != nil {
@@ -84,6 +102,7 @@ func (p *Person) call(ctx context.Context, method, path string, in, v any) error
 	if err != nil {
 		return err
 	}
+	maps.Copy(req.Header, p.from)
 	req.Header.Set("User-Agent", p.Agent)
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
