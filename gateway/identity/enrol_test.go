@@ -31,7 +31,7 @@ func TestInvitedPersonEnrolsAndIsSignedIn(t *testing.T) {
 	if w.facts.AAGUID != softkey.ModelName {
 		t.Fatalf("policy was told %+v", w.facts)
 	}
-	if _, err := w.Chain.Authenticator(t.Context(), k.ID); err != nil {
+	if _, err := w.chain.Authenticator(t.Context(), k.ID); err != nil {
 		t.Fatal(err)
 	}
 	w.Advance(time.Second)
@@ -72,19 +72,13 @@ func TestInvitationThatDoesNotLetIn(t *testing.T) {
 		{"expired", func(w *world, token string) string { w.Advance(identity.InviteLife); return token }, "was good until"},
 		{"unknown", func(*world, string) string { return strings.Repeat("A", 43) }, "not an invitation, or it was cancelled"},
 		{"cut short", func(_ *world, token string) string { return token[:40] }, "copy the whole link"},
-		{"vendor suspended", func(w *world, token string) string { w.Suspend(statement.Machine, bolt); return token }, "suspended"},
+		{"vendor suspended", func(w *world, token string) string { w.suspend(bolt); return token }, "suspended"},
 		{"vendor of a newer epoch", func(w *world, token string) string {
-			b, _ := w.Suspend(statement.Machine, bolt)
-			w.Enrol(admin)
-			w.Restore(bolt, b.ID, admin, statement.Machine)
+			w.suspendAndRestore(bolt)
 			return token
 		}, "before a suspension"},
 		{"redirected in the database", func(w *world, token string) string {
-			for id, i := range w.World.Store.Invitations {
-				i.Person = admin
-				i.Epochs = gateway.Epochs{Person: 1}
-				w.World.Store.Invitations[id] = i
-			}
+			w.edit("UPDATE invitations SET person = $1, vendor_epoch = 0", admin)
 			return token
 		}, "changed"},
 	} {
@@ -146,7 +140,7 @@ func TestEnrolmentThatDoesNotHold(t *testing.T) {
 		{"touched too late", nil, func(w *world, _ *softkey.Key) { w.Advance(statement.Fresh + time.Second) }, "longer than 1m0s"},
 		{"counter gone back", nil, func(_ *world, k *softkey.Key) { k.Counter = 0 }, "counter"},
 		{"suspended meanwhile", nil, func(w *world, _ *softkey.Key) {
-			w.Suspend(statement.Machine, gateway.Scope{Kind: gateway.ScopePerson, Name: engineer})
+			w.suspend(gateway.Scope{Kind: gateway.ScopePerson, Name: engineer})
 		}, "suspended"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -222,7 +216,7 @@ func TestSecondKeyIsLetInByTheFirst(t *testing.T) {
 
 func TestFirstKeyNeedsAnInvitation(t *testing.T) {
 	w := newWorld(t)
-	p := w.World.Store.People[engineer]
+	p := w.person(engineer)
 	_, err := w.svc.BeginEnrol(t.Context(), identity.Enroller{Login: gateway.Login{ID: "log_x", Person: engineer}, Person: p}, "blue key")
 	refused(t, err, "by an invitation only")
 	_, err = w.svc.BeginEnrol(t.Context(), identity.Enroller{Login: gateway.Login{ID: "log_x", Person: admin}, Person: p}, "blue key")
@@ -235,7 +229,8 @@ func TestOnlyAnAdministratorInvites(t *testing.T) {
 	w := newWorld(t)
 	w.Admit("ben", "", gateway.Approver)
 	w.Enrol("ben")
-	_, _, err := w.svc.DraftInvite(t.Context(), w.World.Store.People["ben"], engineer)
+	w.mirror()
+	_, _, err := w.svc.DraftInvite(t.Context(), w.person("ben"), engineer)
 	refused(t, err, "only an administrator")
 	body, _, err := w.svc.DraftInvite(t.Context(), machine, engineer)
 	if err != nil {

@@ -43,10 +43,10 @@ func TestSSHKeySaysWhoConnects(t *testing.T) {
 	refused(t, err, "only once")
 
 	// The key says who one person is for ever: nobody adds it again.
-	_, err = w.svc.DraftSSHKey(t.Context(), w.World.Store.People[other], body.Key, "mine")
+	_, err = w.svc.DraftSSHKey(t.Context(), w.person(other), body.Key, "mine")
 	refused(t, err, "added before")
 	w.enrol(other, softkey.New(trusttest.URL))
-	_, err = w.svc.DraftSSHKeyRemove(t.Context(), w.World.Store.People[other], body.Fingerprint)
+	_, err = w.svc.DraftSSHKeyRemove(t.Context(), w.person(other), body.Fingerprint)
 	refused(t, err, "no SSH key")
 
 	w.Advance(time.Second)
@@ -66,9 +66,7 @@ func TestSSHKeySaysWhoConnects(t *testing.T) {
 		t.Fatal("the floor does not remember the removal")
 	}
 	// Put back in the database, it stays out.
-	row := w.World.Store.SSHKeys[body.Fingerprint]
-	row.Removed = time.Time{}
-	w.World.Store.SSHKeys[body.Fingerprint] = row
+	w.edit("UPDATE ssh_keys SET removed = 0")
 	if _, _, err = w.svc.Owner(t.Context(), key); err == nil {
 		t.Fatal("a removed key came back with the database")
 	}
@@ -76,7 +74,7 @@ func TestSSHKeySaysWhoConnects(t *testing.T) {
 
 func TestSSHKeyThatIsNotTaken(t *testing.T) {
 	w := newWorld(t)
-	eve := w.World.Store.People[engineer]
+	eve := w.person(engineer)
 	line := trusttest.SSHKeyLine(t)
 	for _, c := range []struct{ name, line, label, says string }{
 		{"options", `command="id" ` + line, "laptop", "not one public key"},
@@ -167,7 +165,7 @@ func TestKeyBeforeASuspensionIsNobodysKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	scope := gateway.Scope{Kind: gateway.ScopeVendor, Name: vendor}
-	b, _ := w.Suspend(statement.Machine, scope)
+	id := w.suspend(scope)
 	key, err := statement.ParseSSHKey(body.Key)
 	if err != nil {
 		t.Fatal(err)
@@ -175,7 +173,8 @@ func TestKeyBeforeASuspensionIsNobodysKey(t *testing.T) {
 	_, _, err = w.svc.Owner(t.Context(), key)
 	refused(t, err, "suspended")
 	w.Enrol(admin)
-	w.Restore(scope, b.ID, admin, statement.Machine)
+	w.Restore(scope, id, admin, statement.Machine)
+	w.mirror()
 	_, _, err = w.svc.Owner(t.Context(), key)
 	refused(t, err, "before a suspension")
 }

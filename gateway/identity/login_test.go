@@ -26,18 +26,14 @@ func TestLoginThatDoesNotHold(t *testing.T) {
 		{"counter gone back", func(_ *world, k *softkey.Key) { k.Counter = 0 }, "counter"},
 		{"counter standing still", func(_ *world, k *softkey.Key) { k.CounterFixed = true }, "counter"},
 		{"suspended", func(w *world, _ *softkey.Key) {
-			w.Suspend(statement.Machine, gateway.Scope{Kind: gateway.ScopeVendor, Name: vendor})
+			w.suspend(gateway.Scope{Kind: gateway.ScopeVendor, Name: vendor})
 		}, "suspended"},
 		{"key before a suspension", func(w *world, _ *softkey.Key) {
 			s := gateway.Scope{Kind: gateway.ScopeVendor, Name: vendor}
-			b, _ := w.Suspend(statement.Machine, s)
-			w.Enrol(admin)
-			w.Restore(s, b.ID, admin, statement.Machine)
+			w.suspendAndRestore(s)
 		}, "before a suspension"},
 		{"key changed in the database", func(w *world, k *softkey.Key) {
-			a := w.World.Store.Authenticators[k.Last().Text()]
-			a.Person = admin
-			w.World.Store.Authenticators[a.ID] = a
+			w.edit("UPDATE authenticators SET person = $1, vendor_epoch = 0 WHERE id = $2", admin, k.Last().Text())
 		}, "changed"},
 		{"from a network that is not the vendor's", func(w *world, _ *softkey.Key) { w.networks("198.51.100.0/24") }, "may not connect from"},
 	} {
@@ -47,7 +43,7 @@ func TestLoginThatDoesNotHold(t *testing.T) {
 			c.lie(w, w.keys[engineer])
 			token, _, err := w.login(engineer)
 			w.refusedEvent(err, audit.LoginRefused, c.says)
-			if token != "" || len(w.store.logins) != 1 {
+			if token != "" || w.logins(engineer) != 1 {
 				t.Fatal("a login was made")
 			}
 		})
@@ -62,7 +58,7 @@ func (w *world) networks(list ...string) {
 	for _, n := range list {
 		b.Networks = append(b.Networks, netip.MustParsePrefix(n))
 	}
-	w.Do(statement.Machine, b)
+	w.do(statement.Machine, b)
 }
 
 func TestLoginAnswerIsTakenOnce(t *testing.T) {
@@ -126,7 +122,7 @@ func TestStrangersAreWrittenWithinBounds(t *testing.T) {
 		_, _, err := w.svc.FinishLogin(t.Context(), "AAAA", nil, browser)
 		refused(t, err, "too long ago")
 	}
-	n := len(w.store.events)
+	n := len(w.events())
 	if n == 0 || n > 60 {
 		t.Fatalf("%d events for 200 strangers at one moment", n)
 	}
@@ -148,40 +144,30 @@ func TestLoginEnds(t *testing.T) {
 	}{
 		{"idle", func(w *world, _ *identity.Client) { w.Advance(identity.LoginIdle) }, "idle", true},
 		{"old", func(w *world, _ *identity.Client) {
-			for range 71 {
-				w.Advance(10*time.Minute + 17*time.Second)
-				if len(w.store.logins) == 0 {
-					return
-				}
-				for h, l := range w.store.logins {
-					l.Seen = w.Now()
-					w.store.logins[h] = l
-				}
+			for until := w.Now().Add(identity.LoginLife); w.Now().Before(until); w.Advance(10 * time.Minute) {
+				w.session(w.token)
 			}
 		}, "at most 12h", true},
 		{"other browser", func(_ *world, c *identity.Client) { c.UserAgent = "curl" }, "another browser", true},
 		{"other network", func(w *world, _ *identity.Client) { w.networks("198.51.100.0/24") }, "may not connect from", false},
 		{"no source", func(w *world, c *identity.Client) { w.networks("0.0.0.0/0"); c.Source = "" }, "may not connect from", false},
-		{"person suspended", func(w *world, _ *identity.Client) { w.Suspend(statement.Machine, person) }, "suspended", false},
+		{"person suspended", func(w *world, _ *identity.Client) { w.suspend(person) }, "suspended", false},
 		{"epoch moved on", func(w *world, _ *identity.Client) {
-			b, _ := w.Suspend(statement.Machine, person)
-			w.Enrol(admin)
-			w.Restore(person, b.ID, admin, statement.Machine)
+			w.suspendAndRestore(person)
 		}, "suspended since", true},
 		{"person removed", func(w *world, _ *identity.Client) {
 			b := w.Person(engineer, vendor, gateway.Engineer)
 			b.Removed = true
-			w.Do(statement.Machine, b)
+			w.do(statement.Machine, b)
 		}, "removed", false},
 		{"person made admin in the database", func(w *world, _ *identity.Client) {
-			p := w.World.Store.People[engineer]
-			p.Roles = []gateway.Role{gateway.Admin}
-			w.World.Store.People[engineer] = p
+			w.edit("UPDATE people SET roles = '[\"admin\"]' WHERE name = $1", engineer)
 		}, "changed", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)
 			token := w.enrol(engineer, softkey.New(trusttest.URL))
+			w.token = token
 			b := browser
 			c.do(w, &b)
 			_, _, err := w.svc.ByToken(t.Context(), token, b)
@@ -189,7 +175,7 @@ func TestLoginEnds(t *testing.T) {
 			if gateway.IsCode(err, gateway.CodeSignIn) != c.signIn {
 				t.Fatalf("code = %s", gateway.AsError(err).Code)
 			}
-			if len(w.store.logins) != 0 {
+			if w.logins(engineer) != 0 {
 				t.Fatal("the login is still there")
 			}
 			_, _, err = w.svc.ByToken(t.Context(), token, browser)
@@ -228,13 +214,14 @@ func TestLoginLivesWhileItIsUsed(t *testing.T) {
 func TestStoreDownSignsNobodyInOrOut(t *testing.T) {
 	w := newWorld(t)
 	token := w.enrol(engineer, softkey.New(trusttest.URL))
-	w.World.Store.Down = gateway.Unavailable("store", nil)
+	if err := w.db.Close(); err != nil {
+		t.Fatal(err)
+	}
 	_, _, err := w.svc.ByToken(t.Context(), token, browser)
 	refused(t, err, "does not answer")
 	_, _, err = w.login(engineer)
 	refused(t, err, "does not answer")
-	w.World.Store.Down = nil
-	w.session(token)
+	refused(t, w.svc.Logout(t.Context(), token), "does not answer")
 }
 
 func TestOldestLoginGivesWay(t *testing.T) {
@@ -248,7 +235,7 @@ func TestOldestLoginGivesWay(t *testing.T) {
 	}
 	_, _, err := w.svc.ByToken(t.Context(), first, browser)
 	refused(t, err, "this login has ended")
-	if len(w.store.logins) != 10 {
-		t.Fatalf("%d logins", len(w.store.logins))
+	if w.logins(engineer) != 10 {
+		t.Fatalf("%d logins", w.logins(engineer))
 	}
 }

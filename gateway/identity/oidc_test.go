@@ -207,13 +207,11 @@ func TestProviderAnswerThatDoesNotHold(t *testing.T) {
 		{"other verifier", func(_ *world, i *issuer, _ *string, _ url.Values) { i.challenge = "x" }, "does not hold"},
 		{"provider goes down", func(_ *world, i *issuer, _ *string, _ url.Values) { i.down = true }, "does not answer"},
 		{"vendor suspended", func(w *world, _ *issuer, _ *string, _ url.Values) {
-			w.Suspend(statement.Machine, gateway.Scope{Kind: gateway.ScopeVendor, Name: vendor})
+			w.suspend(gateway.Scope{Kind: gateway.ScopeVendor, Name: vendor})
 		}, "suspended"},
 		{"from elsewhere", func(w *world, _ *issuer, _ *string, _ url.Values) { w.networks("198.51.100.0/24") }, "may not connect from"},
 		{"address set in the database", func(w *world, i *issuer, _ *string, _ url.Values) {
-			p := w.World.Store.People[other]
-			p.Email = "mallory@example.com"
-			w.World.Store.People[other] = p
+			w.edit("UPDATE people SET email = 'mallory@example.com' WHERE name = $1", other)
 			i.claims = map[string]any{"email": "mallory@example.com"}
 		}, "changed"},
 	} {
@@ -223,7 +221,7 @@ func TestProviderAnswerThatDoesNotHold(t *testing.T) {
 			c.do(w, a, &cookie, back)
 			token, _, err := w.svc.FinishOIDC(t.Context(), "acme-id", cookie, back, browser)
 			w.refusedEvent(err, audit.LoginRefused, c.says)
-			if token != "" || len(w.store.logins) != 0 {
+			if token != "" || w.logins(engineer) != 0 {
 				t.Fatal("a login was made")
 			}
 		})
@@ -328,7 +326,7 @@ func TestProviderConfigurationThatIsNotTaken(t *testing.T) {
 			p := good
 			more := c.do(&p)
 			w := newWorld(t)
-			_, err := identity.New(identity.Config{Store: w.store, Chain: w.Chain, Policy: identity.PolicyFunc(nil), RP: statementRP, Gateway: "http://localhost:8080", Providers: append(more, p)})
+			_, err := identity.New(identity.Config{Store: w.store, Chain: w.chain, Policy: identity.PolicyFunc(nil), RP: statementRP, Gateway: "http://localhost:8080", Providers: append(more, p)})
 			if err == nil || !strings.Contains(err.Error(), c.says) {
 				t.Fatalf("error = %v", err)
 			}

@@ -18,7 +18,7 @@ import (
 const transport = "3a7f"
 
 func (w *world) waiting(person string) identity.Waiting {
-	return identity.Waiting{Person: w.World.Store.People[person], Grant: gateway.Grant{ID: grant}, TransportID: transport, Source: "192.0.2.7:22"}
+	return identity.Waiting{Person: w.person(person), Grant: gateway.Grant{ID: grant}, TransportID: transport, Source: "192.0.2.7:22"}
 }
 
 var grant = gateway.NewID("grt", time.Unix(1, 0))

@@ -16,7 +16,7 @@ import (
 
 func sshAdd(t *testing.T, w *world, person string) *statement.SSHKeyAdd {
 	t.Helper()
-	b, err := w.svc.DraftSSHKey(t.Context(), w.World.Store.People[person], trusttest.SSHKeyLine(t)+" eve@laptop", "laptop")
+	b, err := w.svc.DraftSSHKey(t.Context(), w.person(person), trusttest.SSHKeyLine(t)+" eve@laptop", "laptop")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func TestTouchSignsWhatIsShown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Chain.CheckFresh(t.Context(), signed); err != nil {
+	if _, err := w.chain.CheckFresh(t.Context(), signed); err != nil {
 		t.Fatal(err)
 	}
 	_, err = w.svc.Sign(t.Context(), l, c.ID, answer)
@@ -87,7 +87,7 @@ func TestTouchThatDoesNotHold(t *testing.T) {
 			return w.must(w.keys[engineer].Get(c.Options))
 		}, "counter"},
 		{"other statement", func(w *world, l *gateway.Login, c *identity.Challenge) []byte {
-			second, err := w.svc.Draft(w.t.Context(), *l, w.World.Store.People[engineer], sshAdd(w.t, w, engineer))
+			second, err := w.svc.Draft(w.t.Context(), *l, w.person(engineer), sshAdd(w.t, w, engineer))
 			if err != nil {
 				w.t.Fatal(err)
 			}
@@ -118,7 +118,7 @@ func TestTouchThatDoesNotHold(t *testing.T) {
 			return w.must(w.keys[engineer].Get(c.Options))
 		}, "older than 1m0s"},
 		{"suspended meanwhile", func(w *world, _ *gateway.Login, c *identity.Challenge) []byte {
-			w.Suspend(statement.Machine, gateway.Scope{Kind: gateway.ScopeVendor, Name: vendor})
+			w.suspend(gateway.Scope{Kind: gateway.ScopeVendor, Name: vendor})
 			return w.must(w.keys[engineer].Get(c.Options))
 		}, "suspended"},
 		{"garbage", func(*world, *gateway.Login, *identity.Challenge) []byte { return []byte(`{"id":"x"`) }, "cannot be read"},
@@ -144,11 +144,11 @@ func TestDraftIsForTheOneWhoIsSignedIn(t *testing.T) {
 	w := newWorld(t)
 	token := w.enrol(engineer, softkey.New(trusttest.URL))
 	l, p := w.session(token)
-	_, err := w.svc.Draft(t.Context(), l, w.World.Store.People[other], sshAdd(t, w, other))
+	_, err := w.svc.Draft(t.Context(), l, w.person(other), sshAdd(t, w, other))
 	refused(t, err, "not olga's")
 
 	// A key removed in the meantime entitles to nothing.
-	w.Do(statement.Machine, &statement.KeyRemove{Credential: w.keys[engineer].Last().Text(), Person: engineer, Label: "blue key"})
+	w.do(statement.Machine, &statement.KeyRemove{Credential: w.keys[engineer].Last().Text(), Person: engineer, Label: "blue key"})
 	_, err = w.svc.Draft(t.Context(), l, p, sshAdd(t, w, engineer))
 	refused(t, err, "no enrolled key")
 }

@@ -1,16 +1,28 @@
 package identity_test
 
 import (
+	"crypto/ed25519"
+	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/portcullis/portcullis/gateway"
 	"github.com/portcullis/portcullis/gateway/audit"
 	"github.com/portcullis/portcullis/gateway/identity"
 	"github.com/portcullis/portcullis/gateway/identity/softkey"
+	"github.com/portcullis/portcullis/gateway/killswitch"
 	"github.com/portcullis/portcullis/gateway/statement"
+	"github.com/portcullis/portcullis/gateway/store"
+	"github.com/portcullis/portcullis/gateway/store/sqlite"
+	"github.com/portcullis/portcullis/gateway/store/storetest"
+	"github.com/portcullis/portcullis/gateway/trust"
 	"github.com/portcullis/portcullis/gateway/trust/trusttest"
 )
 
@@ -28,31 +40,216 @@ var browser = identity.Client{UserAgent: "Firefox", Source: "192.0.2.7:4711"}
 type world struct {
 	*trusttest.World
 	t     *testing.T
-	store *memory
+	store identity.Store
+	db    *store.DB
+	path  string // of the database
+	chain *trust.Chain
 	svc   *identity.Service
+	done  int            // of World.Log is in the database
+	token string         // of the login that a case is about
 	no    *gateway.Error // what the policy answers
 	facts identity.EnrolFacts
 	keys  map[string]*softkey.Key
 }
 
+// template is an empty database with its tables: they take longer to make
+// than most tests to run.
+var template = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "identity-test-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	path := filepath.Join(dir, "portcullis.db")
+	log, err := audit.NewSigner(storetest.Origin, ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)))
+	if err != nil {
+		return nil, err
+	}
+	db, err := sqlite.Open(path, sqlite.Options{Sealer: log})
+	if err != nil {
+		return nil, err
+	}
+	if err := db.Close(); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
+
+// newWorld makes a world of its own for a test, which runs beside the others:
+// most of its time is waiting for the disk.
 func newWorld(t *testing.T, providers ...identity.Provider) *world {
 	t.Helper()
-	w := &world{World: trusttest.Empty(t), t: t, keys: map[string]*softkey.Key{}}
-	w.store = newMemory(w.World.Store)
-	w.Do(statement.Machine, &statement.VendorAdmit{Name: vendor, Title: "Acme", Version: 1})
-	w.Do(statement.Machine, &statement.VendorAdmit{Name: rival, Title: "Bolt", Version: 1})
-	w.Admit(admin, "", gateway.Admin)
-	w.Admit(engineer, vendor, gateway.Engineer)
-	w.Admit(other, vendor, gateway.Engineer)
-	var err error
-	w.svc, err = identity.New(identity.Config{
-		Store: w.store, Chain: w.Chain, Floor: w.Floor, RP: trusttest.RP, Gateway: trusttest.URL, Providers: providers, Now: w.Now,
-		Policy: identity.PolicyFunc(func(_ gateway.Person, f identity.EnrolFacts) *gateway.Error { w.facts = f; return w.no }),
-	})
+	t.Parallel()
+	w := &world{World: trusttest.Empty(t), t: t, keys: map[string]*softkey.Key{}, path: filepath.Join(t.TempDir(), "portcullis.db")}
+	empty, err := template()
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(w.path, empty, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if w.db, err = sqlite.Open(w.path, sqlite.Options{Sealer: storetest.Signer(t), Now: w.Now}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.db.Close() })
+	w.store = w.db.Identity()
+	w.chain = trust.New(trust.Config{Store: w.db.Trust(), Roots: []ed25519.PublicKey{w.Root()}, RP: trusttest.RP, Gateway: trusttest.URL, Floor: w.Floor, Now: w.Now})
+	w.World.Do(statement.Machine, &statement.VendorAdmit{Name: vendor, Title: "Acme", Version: 1})
+	w.World.Do(statement.Machine, &statement.VendorAdmit{Name: rival, Title: "Bolt", Version: 1})
+	w.Admit(admin, "", gateway.Admin)
+	w.Admit(engineer, vendor, gateway.Engineer)
+	w.Admit(other, vendor, gateway.Engineer)
+	w.mirror()
+	w.svc = w.service(providers)
 	return w
+}
+
+func (w *world) service(providers []identity.Provider) *identity.Service {
+	w.t.Helper()
+	svc, err := identity.New(identity.Config{
+		Store: w.store, Chain: w.chain, Floor: w.Floor, RP: trusttest.RP, Gateway: trusttest.URL, Providers: providers, Now: w.Now,
+		Policy: identity.PolicyFunc(func(_ gateway.Person, f identity.EnrolFacts) *gateway.Error { w.facts = f; return w.no }),
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return svc
+}
+
+// do signs and commits, in the database too.
+func (w *world) do(who string, body statement.Body) statement.Signed {
+	w.t.Helper()
+	s := w.World.Do(who, body)
+	w.mirror()
+	return s
+}
+
+func (w *world) suspend(scope gateway.Scope) string {
+	w.t.Helper()
+	b, _ := w.Suspend(statement.Machine, scope)
+	w.mirror()
+	return b.ID
+}
+
+// suspendAndRestore begins a new epoch.
+func (w *world) suspendAndRestore(scope gateway.Scope) {
+	w.t.Helper()
+	id := w.suspend(scope)
+	w.Enrol(admin)
+	w.Restore(scope, id, admin, statement.Machine)
+	w.mirror()
+}
+
+// mirror writes into the database what the other rooms would have written.
+// Logins and invitations that a real suspension deletes are left, so that what
+// lies under it is tested.
+func (w *world) mirror() {
+	w.t.Helper()
+	for ; w.done < len(w.Log); w.done++ {
+		s := w.Log[w.done]
+		_, body, err := s.Parse()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		err = w.db.KillSwitch().Update(w.t.Context(), func(tx killswitch.Tx) error {
+			if err := tx.PutStatement(s); err != nil {
+				return err
+			}
+			return w.row(tx.(*store.Tx), body)
+		})
+		if err != nil {
+			w.t.Fatalf("mirror %s: %v", body.Kind(), err)
+		}
+	}
+}
+
+func (w *world) row(tx *store.Tx, body statement.Body) error {
+	rows := w.World.Store
+	switch b := body.(type) {
+	case *statement.VendorAdmit:
+		return tx.PutVendor(rows.Vendors[b.Name])
+	case *statement.PersonAdmit:
+		return tx.PutPerson(rows.People[b.Name])
+	case *statement.Invite:
+		i := rows.Invitations[b.ID]
+		i.Used = time.Time{}
+		return tx.PutInvitation(i)
+	case *statement.Enrol:
+		return tx.PutAuthenticator(rows.Authenticators[b.Credential])
+	case *statement.KeyRemove:
+		return tx.RemoveAuthenticator(b.Credential, w.Now())
+	case *statement.Suspend:
+		return w.stand(tx, b.Scope, killswitch.Standing{State: gateway.Suspended, Epoch: b.Epoch})
+	case *statement.Restore:
+		was, err := tx.Standing(b.Scope)
+		if err != nil || was.State == gateway.Suspended {
+			return errors.Join(err, w.stand(tx, b.Scope, killswitch.Standing{State: gateway.Restoring, Epoch: was.Epoch}))
+		}
+		return w.stand(tx, b.Scope, killswitch.Standing{State: gateway.Active, Epoch: b.Epoch})
+	}
+	return fmt.Errorf("no row for %T", body)
+}
+
+func (w *world) stand(tx *store.Tx, scope gateway.Scope, to killswitch.Standing) error {
+	was, err := tx.Standing(scope)
+	if err != nil {
+		return err
+	}
+	return tx.SetStanding(scope, was.Epoch, to, w.Now())
+}
+
+// edit changes rows as somebody with the database in his hands does.
+func (w *world) edit(query string, args ...any) {
+	w.t.Helper()
+	db, err := sql.Open("sqlite", "file:"+w.path+"?_pragma=busy_timeout(5000)")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	res, err := db.Exec(query, args...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		w.t.Fatalf("%q changed %d rows, %v", query, n, err)
+	}
+}
+
+// person is a person as the chain knows him.
+func (w *world) person(name string) gateway.Person {
+	w.t.Helper()
+	p, err := w.chain.Person(w.t.Context(), name)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return p
+}
+
+func (w *world) logins(person string) int {
+	w.t.Helper()
+	list, err := w.store.Logins(w.t.Context(), person)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return len(list)
+}
+
+// events is the whole audit log.
+func (w *world) events() []audit.Event {
+	w.t.Helper()
+	rows, err := w.db.Audit().Rows(w.t.Context(), 0, 10_000)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var list []audit.Event
+	for _, r := range rows {
+		e, err := audit.ParseEntry(r.Body)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		list = append(list, e)
+	}
+	return list
 }
 
 // invite has the machine invite a person.
@@ -136,10 +333,11 @@ func (w *world) must(raw []byte, err error) []byte {
 // last is the newest event.
 func (w *world) last() audit.Event {
 	w.t.Helper()
-	if len(w.store.events) == 0 {
+	list := w.events()
+	if len(list) == 0 {
 		w.t.Fatal("no event was written")
 	}
-	return w.store.events[len(w.store.events)-1]
+	return list[len(list)-1]
 }
 
 // refused holds an error to be a refusal that says what is wanted and what to
