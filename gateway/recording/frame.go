@@ -58,3 +58,11 @@ func putHead(b *[frameHead]byte, k kind, channel uint32, at time.Duration, n int
 func checksum(seed uint32, head, payload []byte) uint32 {
 	return crc32.Update(crc32.Update(seed, castagnoli, head), castagnoli, payload)
 }
+
+// encodeFrame returns a frame's bytes.
+func encodeFrame(seed uint32, f frame) []byte {
+	var head [frameHead]byte
+	putHead(&head, f.kind, f.channel, f.at, len(f.payload))
+	b := append(head[:], f.payload...)
+	return binary.BigEndian.AppendUint32(b, checksum(seed, head[:], f.payload))
+}

@@ -108,7 +108,7 @@ func (j *journal) append(k kind, channel uint32, payload []byte) error {
 	}
 	j.touch()
 	for w := range j.watchers {
-		signal(w)
+		ring(w)
 	}
 	return nil
 }
@@ -181,7 +181,7 @@ func (j *journal) hold() {
 		j.synced = make(chan struct{})
 	}
 	synced := j.synced
-	signal(j.urgent)
+	ring(j.urgent)
 	j.mu.Unlock()
 	defer j.mu.Lock()
 	select {
@@ -202,7 +202,7 @@ func (j *journal) roll() error {
 		return j.fault.fail(err)
 	}
 	j.closing = append(j.closing, full)
-	signal(j.urgent)
+	ring(j.urgent)
 	return nil
 }
 
@@ -230,7 +230,7 @@ func (j *journal) finish(interrupted bool) (segmentSeal, error) {
 func (j *journal) touch() {
 	if j.dirty.IsZero() {
 		j.dirty = j.now()
-		signal(j.wake)
+		ring(j.wake)
 	}
 }
 
@@ -344,8 +344,8 @@ func (j *journal) unwatch(bell chan struct{}) {
 	delete(j.watchers, bell)
 }
 
-// signal rings a bell of capacity one; a bell that rings already is enough.
-func signal(bell chan<- struct{}) {
+// ring rings a bell of capacity one; a bell that rings already is enough.
+func ring(bell chan<- struct{}) {
 	select {
 	case bell <- struct{}{}:
 	default:

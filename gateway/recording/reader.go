@@ -52,6 +52,14 @@ func newReader(src io.ReaderAt, hashed bool) *reader {
 // after a footer is the end of the segment, and r.footer is set; io.EOF
 // without one means that no more is there.
 func (r *reader) next() (frame, error) {
+	f, err := r.read()
+	if err != nil {
+		r.buf = nil // what was not whole may be by the next call, or have been replaced
+	}
+	return f, err
+}
+
+func (r *reader) read() (frame, error) {
 	if !r.started {
 		if err := r.start(); err != nil {
 			return frame{}, err

@@ -90,3 +90,5 @@ func copyTree(t testing.TB, from string) string {
 	}
 	return to
 }
+
+func fromSeed(seed []byte) ed25519.PrivateKey { return ed25519.NewKeyFromSeed(seed) }
