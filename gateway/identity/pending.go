@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/portcullis/portcullis/gateway"
+	"github.com/portcullis/portcullis/gateway/audit"
 	"github.com/portcullis/portcullis/gateway/statement"
 )
 
@@ -68,8 +69,11 @@ type pendings struct {
 func newPendings() *pendings { return &pendings{open: map[string]*Pending{}} }
 
 // Await announces a connection that waits for a touch, until ctx is done or
-// PendingTime is over.
+// PendingTime is over. One from a network that is not the vendor's is refused.
 func (s *Service) Await(ctx context.Context, w Waiting) (*Pending, error) {
+	if err := s.ComesFrom(ctx, w.Person, w.Source); err != nil {
+		return nil, err
+	}
 	p := &Pending{ID: rand.Text(), waiting: w, done: make(chan Touched, 1)}
 	if err := s.awaiting.add(p); err != nil {
 		return nil, err
@@ -175,13 +179,19 @@ func (s *Service) Deliver(id, person string, signed statement.Signed) error {
 	return nil
 }
 
-// Refuse ends the waiting because its person said no in the browser.
+// Refuse ends the waiting because its person said no in the browser. Somebody
+// may have connected with his key, so the log tells it.
 func (s *Service) Refuse(id, person string) error {
 	p, err := s.awaiting.find(id, person)
 	if err != nil {
 		return err
 	}
-	s.awaiting.end(p, Touched{Err: gateway.Refused("touch-refused", "connect again if that was a mistake; if the connection was not yours call the operator's control room", "the touch was refused in the browser")})
-	p.cancel(nil)
+	no := gateway.Refused("touch-refused", "connect again if that was a mistake; if the connection was not yours call the operator's control room", "the touch was refused in the browser")
+	if s.awaiting.end(p, Touched{Err: no}) {
+		p.cancel(nil)
+		e := refusal(audit.TouchRefused, p.waiting.Person, p.waiting.Source, no)
+		e.Target, e.Account, e.Grant, e.Request = p.waiting.Grant.Target, p.waiting.Grant.Account, p.waiting.Grant.ID, p.waiting.Grant.Request
+		s.record(context.Background(), e)
+	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/portcullis/portcullis/gateway"
+	"github.com/portcullis/portcullis/gateway/audit"
 	"github.com/portcullis/portcullis/gateway/identity"
 	"github.com/portcullis/portcullis/gateway/identity/softkey"
 	"github.com/portcullis/portcullis/gateway/statement"
@@ -81,6 +82,26 @@ func TestTouchReachesTheConnectionItWasMadeFor(t *testing.T) {
 	p.Close()
 }
 
+func TestTouchRefusedInTheBrowserIsTold(t *testing.T) {
+	w := newWorld(t)
+	p, err := w.svc.Await(t.Context(), w.waiting(engineer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused(t, w.svc.Refuse(p.ID, other), "no connection of yours")
+	if err := w.svc.Refuse(p.ID, engineer); err != nil {
+		t.Fatal(err)
+	}
+	touched := <-p.Done()
+	w.refusedEvent(touched.Err, audit.TouchRefused, "refused in the browser")
+	if e := w.last(); e.Grant != grant || e.Person != engineer {
+		t.Fatalf("event = %+v", e)
+	}
+	w.networks("198.51.100.0/24")
+	_, err = w.svc.Await(t.Context(), w.waiting(engineer))
+	refused(t, err, "may not connect from")
+}
+
 func TestWaitingEndsByItself(t *testing.T) {
 	w := newWorld(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -94,7 +115,6 @@ func TestWaitingEndsByItself(t *testing.T) {
 		}{
 			{"time", t.Context(), func(*identity.Pending) { time.Sleep(identity.PendingTime + time.Second) }, "nobody touched within"},
 			{"closed", t.Context(), func(p *identity.Pending) { p.Close() }, "has gone"},
-			{"refused", t.Context(), func(p *identity.Pending) { _ = w.svc.Refuse(p.ID, engineer) }, "refused in the browser"},
 			{"client left", ctx, func(*identity.Pending) { leave(gone) }, ""},
 		} {
 			p, err := w.svc.Await(c.ctx, w.waiting(engineer))
