@@ -5,8 +5,6 @@ import (
 	"crypto/rand"
 	"time"
 
-	"golang.org/x/crypto/ssh"
-
 	"github.com/portcullis/portcullis/gateway"
 	"github.com/portcullis/portcullis/gateway/identity/softkey"
 	"github.com/portcullis/portcullis/gateway/statement"
@@ -17,7 +15,7 @@ const inviteFor = 24 * time.Hour
 
 // Admit has the machine admit a person, or change the roles of one.
 func (w *World) Admit(name, vendor string, roles ...gateway.Role) statement.Signed {
-	w.t.Helper()
+	w.T.Helper()
 	return w.Do(statement.Machine, w.Person(name, vendor, roles...))
 }
 
@@ -38,10 +36,10 @@ func (w *World) Epochs(person string) gateway.Epochs {
 
 // Invite has who invite a person; the key is the secret in the link.
 func (w *World) Invite(who, person string) (*statement.Invite, ed25519.PrivateKey, statement.Signed) {
-	w.t.Helper()
+	w.T.Helper()
 	pub, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	b := &statement.Invite{ID: gateway.NewID("inv", w.Now()), Person: person, PublicKey: pub, Epochs: w.Epochs(person), Expires: w.Now().Add(inviteFor)}
 	return b, private, w.Do(who, b)
@@ -50,7 +48,7 @@ func (w *World) Invite(who, person string) (*statement.Invite, ed25519.PrivateKe
 // Enrol invites the person and enrols a new key, which becomes the one that
 // he signs with.
 func (w *World) Enrol(person string) statement.Signed {
-	w.t.Helper()
+	w.T.Helper()
 	inv, token, signed := w.Invite(statement.Machine, person)
 	body, c := w.NewKey(person)
 	body.Invitation = inv.ID
@@ -64,7 +62,7 @@ func (w *World) Enrol(person string) statement.Signed {
 // EnrolMore enrols a further key, let in by the person's present one, and
 // returns it; the person goes on signing with the present one.
 func (w *World) EnrolMore(person string) *Keyholder {
-	w.t.Helper()
+	w.T.Helper()
 	body, c := w.NewKey(person)
 	old := w.Key(person)
 	k := &Keyholder{Credential: c}
@@ -77,14 +75,14 @@ func (w *World) EnrolMore(person string) *Keyholder {
 
 // NewKey makes a key pair and the body that would enrol it for the person.
 func (w *World) NewKey(person string) (*statement.Enrol, *softkey.Credential) {
-	w.t.Helper()
+	w.T.Helper()
 	c, err := w.soft.NewCredential(RP.ID, []byte(person))
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	pub, err := c.Public()
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	return &statement.Enrol{
 		Credential: c.Text(), PublicKey: pub, AAGUID: softkey.ModelName, Format: "packed", Attestation: "self",
@@ -94,19 +92,15 @@ func (w *World) NewKey(person string) (*statement.Enrol, *softkey.Credential) {
 
 // AddSSHKey has the person add a fresh SSH key.
 func (w *World) AddSSHKey(person string) (*statement.SSHKeyAdd, statement.Signed) {
-	w.t.Helper()
-	line := SSHKeyLine(w.t)
-	key, err := statement.ParseSSHKey(line)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	b := &statement.SSHKeyAdd{Fingerprint: ssh.FingerprintSHA256(key), Key: line, Person: person, Label: "laptop", Epochs: w.Epochs(person)}
+	w.T.Helper()
+	line := SSHKeyLine(w.T)
+	b := &statement.SSHKeyAdd{Fingerprint: Fingerprint(w.T, line), Key: line, Person: person, Label: "laptop", Epochs: w.Epochs(person)}
 	return b, w.Do(person, b)
 }
 
 // Suspend has who suspend the scope.
 func (w *World) Suspend(who string, scope gateway.Scope) (*statement.Suspend, statement.Signed) {
-	w.t.Helper()
+	w.T.Helper()
 	b := &statement.Suspend{ID: gateway.NewID("sus", w.Now()), Scope: scope, Epoch: w.epoch(scope) + 1, Reason: "breach"}
 	return b, w.Do(who, b)
 }
@@ -118,7 +112,7 @@ func (w *World) Restoration(scope gateway.Scope, suspension string) *statement.R
 
 // Restore has two sign the restoration.
 func (w *World) Restore(scope gateway.Scope, suspension, first, second string) {
-	w.t.Helper()
+	w.T.Helper()
 	b := w.Restoration(scope, suspension)
 	w.Do(first, b)
 	w.Do(second, b)

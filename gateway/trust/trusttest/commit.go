@@ -8,10 +8,10 @@ import (
 // Commit files a statement and writes the rows that the rooms would write. It
 // verifies nothing: a test commits lies with it.
 func (w *World) Commit(s statement.Signed) {
-	w.t.Helper()
+	w.T.Helper()
 	st, body, err := s.Parse()
 	if err != nil {
-		w.t.Fatalf("commit: %v", err)
+		w.T.Fatalf("commit: %v", err)
 	}
 	w.Store.mu.Lock()
 	defer w.Store.mu.Unlock()

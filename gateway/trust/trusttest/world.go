@@ -42,8 +42,8 @@ type World struct {
 	// Log is every statement that was committed, oldest first, for a test
 	// that fills a store of its own.
 	Log []statement.Signed
+	T   testing.TB
 
-	t    testing.TB
 	soft *softkey.Key
 	mu   sync.Mutex
 	now  time.Time
@@ -85,7 +85,7 @@ func Empty(t testing.TB) *World {
 		t.Fatal(err)
 	}
 	w := &World{
-		Store: NewStore(), Machine: statement.MachineKey{Private: private, Gateway: URL}, t: t, soft: softkey.New(URL),
+		Store: NewStore(), Machine: statement.MachineKey{Private: private, Gateway: URL}, T: t, soft: softkey.New(URL),
 		now: time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC), keys: make(map[string]*Keyholder),
 	}
 	if w.Floor, err = trust.OpenFloor(filepath.Join(t.TempDir(), "floor")); err != nil {
@@ -124,34 +124,34 @@ func (w *World) Advance(d time.Duration) {
 
 // Key is the person's present key.
 func (w *World) Key(person string) *Keyholder {
-	w.t.Helper()
+	w.T.Helper()
 	k := w.keys[person]
 	if k == nil {
-		w.t.Fatalf("%s has no key", person)
+		w.T.Fatalf("%s has no key", person)
 	}
 	return k
 }
 
 // Draft draws a statement up for the person, with what entitles him.
 func (w *World) Draft(who string, body statement.Body, by ...gateway.Digest) statement.Signed {
-	w.t.Helper()
+	w.T.Helper()
 	if who != statement.Machine {
 		by = append([]gateway.Digest{w.Store.People[who].Statement}, by...)
 	}
 	st, err := statement.Draft(URL, who, w.Now(), by, body)
 	if err != nil {
-		w.t.Fatalf("draft: %v", err)
+		w.T.Fatalf("draft: %v", err)
 	}
 	s, err := statement.Seal(st)
 	if err != nil {
-		w.t.Fatalf("seal: %v", err)
+		w.T.Fatalf("seal: %v", err)
 	}
 	return s
 }
 
 // Sign has the person (or statement.Machine) sign a body, without committing.
 func (w *World) Sign(who string, body statement.Body) statement.Signed {
-	w.t.Helper()
+	w.T.Helper()
 	if who == statement.Machine {
 		return w.Draft(who, body).SignEd25519(w.Machine.Private)
 	}
@@ -161,17 +161,17 @@ func (w *World) Sign(who string, body statement.Body) statement.Signed {
 
 // Touch adds the touch of a key.
 func (w *World) Touch(k *Keyholder, s statement.Signed) statement.Signed {
-	w.t.Helper()
+	w.T.Helper()
 	s, err := w.soft.Touch(k.Credential, s)
 	if err != nil {
-		w.t.Fatalf("touch: %v", err)
+		w.T.Fatalf("touch: %v", err)
 	}
 	return s
 }
 
 // Do signs and commits, and lets a second pass.
 func (w *World) Do(who string, body statement.Body) statement.Signed {
-	w.t.Helper()
+	w.T.Helper()
 	s := w.Sign(who, body)
 	w.Commit(s)
 	w.Advance(time.Second)
@@ -191,4 +191,14 @@ func SSHKeyLine(t testing.TB) string {
 	}
 	line := ssh.MarshalAuthorizedKey(key)
 	return string(line[:len(line)-1])
+}
+
+// Fingerprint is the fingerprint of such a line.
+func Fingerprint(t testing.TB, line string) string {
+	t.Helper()
+	key, err := statement.ParseSSHKey(line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ssh.FingerprintSHA256(key)
 }
