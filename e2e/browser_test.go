@@ -169,10 +169,13 @@ func (s *seat) press(name string) {
 	js[bool](s, "("+find+").click(), true")
 }
 
-// fill writes into the field with that name attribute, as typing would.
+// fill writes into a field, as typing would: "#id", or its name attribute.
 func (s *seat) fill(field, value string) {
 	s.t.Helper()
 	find := fmt.Sprintf("document.querySelector('[name=%q]')", field)
+	if strings.HasPrefix(field, "#") {
+		find = fmt.Sprintf("document.querySelector(%q)", field)
+	}
 	s.until("find the field "+field, find)
 	js[bool](s, fmt.Sprintf(`(e => { e.focus(); if (e.type === 'checkbox') { e.checked = %[2]q !== ''; } else { e.value = %[2]q; }
 		e.dispatchEvent(new Event('input', {bubbles: true})); e.dispatchEvent(new Event('change', {bubbles: true})); return true })(%[1]s)`, find, value))

@@ -50,8 +50,9 @@ func TestWalk(t *testing.T) {
 	s.must(err)
 	s.Clients["ana"] = client
 	ana.open("/keys")
-	ana.fill("key", client.PublicKey)
-	ana.press("Add")
+	ana.fill("#key", client.PublicKey)
+	ana.fill("#ssh-label", "laptop")
+	ana.press("Add by touch")
 	ana.touch("SSH key")
 	ana.reads("SHA256:")
 
@@ -70,7 +71,7 @@ func TestWalk(t *testing.T) {
 	ben.reads("quarterly inspection")
 	ben.press("Agree by touch")
 	ben.touch("quarterly inspection")
-	ben.reads("agreed")
+	ben.reads("you have agreed")
 
 	ana.open("/")
 	ana.reads("ops on pump")
@@ -83,7 +84,7 @@ func TestWalk(t *testing.T) {
 	s.must(err)
 	ana.open(shown[0])
 	ana.reads(code[1]) // the page shows the code of the terminal
-	ana.press("Touch")
+	ana.press("The code is the same")
 	ana.touch("pump")
 	s.must(term.Type("uname -a\n"))
 	want, err := exec.CommandContext(ctx, "uname", "-srm").Output()
@@ -98,7 +99,7 @@ func TestWalk(t *testing.T) {
 	s.must(err)
 	says(t, "the replay", r.Out, kernel)
 	admin.open("/recordings/" + session)
-	admin.until("the player shows the terminal", fmt.Sprintf("document.querySelector('.ap-player, .ap-wrapper, asciinema-player') && document.body.innerText.includes(%q)", kernel))
+	admin.until("the player shows the terminal", fmt.Sprintf("document.querySelector('#player').innerText.includes(%q)", kernel))
 
 	r, err = s.CLI(ctx, "suspend", "vendor", "acme", "--reason", "breach notice of 06:12")
 	s.must(err)
@@ -135,9 +136,9 @@ func (s *seat) enrol(link string) {
 func (s *seat) invite(person string) string {
 	s.t.Helper()
 	s.open("/people/" + person)
-	s.press("Invite")
+	s.press("Make an invitation")
 	s.touch("Invite " + person)
-	find := `(document.body.innerText + ' ' + [...document.querySelectorAll('input, a')].map(e => e.value || e.href).join(' ')).match(/https?:\/\/\S+\/enrol#[\w-]+/)?.[0] ?? ''`
+	find := "document.querySelector('#invite-link').textContent.trim()"
 	s.until("the invitation's link", find)
 	return js[string](s, find)
 }
