@@ -150,3 +150,23 @@ func FuzzSplitText(f *testing.F) {
 		}
 	})
 }
+
+// FuzzEvents gives the caster frames that are whole but hold anything.
+func FuzzEvents(f *testing.F) {
+	f.Add(byte(kindChannel), []byte(`{"kind":"shell","pty":{"cols":1,"rows":4294967295}}`), []byte("out\xc3"))
+	f.Add(byte(kindExit), []byte(`{"status":1}`), []byte("\xa9"))
+	f.Add(byte(kindResize), []byte{0, 0, 0, 80, 0, 0, 0, 24}, []byte("x"))
+	f.Fuzz(func(t *testing.T, k byte, payload, after []byte) {
+		c := newCaster()
+		events := c.events(frame{kind: kind(k), payload: payload})
+		events = append(events, c.events(frame{kind: kindStdout, payload: after})...)
+		for _, e := range append(events, c.events(frame{kind: kindExit})...) {
+			if line := e.Line(); !json.Valid(line) || bytes.ContainsAny(line, "\r\n") {
+				t.Fatalf("%q is no line of an asciicast", line)
+			}
+		}
+		if c.cols > maxCells || c.rows > maxCells {
+			t.Fatalf("a terminal of %d by %d", c.cols, c.rows)
+		}
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -72,18 +73,15 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// makeDirs makes root's sub-folder rel with all between, and syncs each folder
-// that got a new entry.
+// makeDirs makes root's sub-folder rel with all between. Every folder above is
+// synced, also where the entry was there already: whoever made it may have died
+// before it was durable.
 func (d disk) makeDirs(root, rel string) error {
 	at := root
-	for part := range splitPath(rel) {
+	for part := range strings.SplitSeq(rel, "/") {
 		parent := at
 		at = filepath.Join(at, part)
-		err := os.Mkdir(at, dirMode)
-		if errors.Is(err, fs.ErrExist) {
-			continue
-		}
-		if err != nil {
+		if err := os.Mkdir(at, dirMode); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 		if err := d.syncDir(parent); err != nil {

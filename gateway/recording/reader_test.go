@@ -80,6 +80,22 @@ func TestReaderGoesOn(t *testing.T) {
 	}
 }
 
+// TestFrameOfAnotherSegment is what a power cut may leave in a reused block: a
+// frame that is whole, but not of this segment.
+func TestFrameOfAnotherSegment(t *testing.T) {
+	mine := header{stream: output, seq: 2, session: "ses_1"}.encode()
+	other := header{stream: output, seq: 1, session: "ses_1"}.encode()
+	_, seed, err := parseHeader(other)
+	must(t, err)
+	stale := encodeFrame(seed, frame{kind: kindStdout, payload: []byte("stale")})
+	for name, tail := range map[string][]byte{"stale frame": stale, "zeros": make([]byte, 4096)} {
+		r := newReader(bytes.NewReader(append(bytes.Clone(mine), tail...)), false)
+		if f, err := r.next(); !errors.Is(err, errTorn) || r.off != headerSize {
+			t.Errorf("%s: %+v, %v", name, f, err)
+		}
+	}
+}
+
 type growing struct{ b []byte }
 
 func (g *growing) ReadAt(p []byte, off int64) (int, error) {

@@ -69,6 +69,9 @@ type Vault struct {
 
 	mu   sync.Mutex
 	live map[string]*Recorder // by session
+
+	dayMu sync.Mutex
+	day   string // the last one whose folder this process has made durable
 }
 
 // Open opens the folder of recordings, and makes it with mode 0700 where there
@@ -98,7 +101,7 @@ func Open(dir string, o Options) (*Vault, error) {
 	if err := v.keys.verify(o.Signer.Public(), probe, o.Signer.Sign(probe)); err != nil {
 		return nil, fmt.Errorf("open recordings: try the signer: %w", err)
 	}
-	if err := os.MkdirAll(dir, dirMode); err != nil {
+	if err := errors.Join(os.MkdirAll(dir, dirMode), v.disk.syncDir(filepath.Dir(dir))); err != nil {
 		return nil, fmt.Errorf("open recordings: %w", err)
 	}
 	return v, nil
@@ -128,7 +131,7 @@ func (v *Vault) start(m Meta) (*Recorder, error) {
 	begun := v.now()
 	m.Started, m.Until = gateway.Instant(m.Started), gateway.Instant(m.Until)
 	day := begun.UTC().Format(dayLayout)
-	if err := v.disk.makeDirs(v.dir, day); err != nil {
+	if err := v.makeDay(day); err != nil {
 		return nil, err
 	}
 	dir := filepath.Join(v.dir, day, m.Session)
@@ -151,6 +154,21 @@ func (v *Vault) start(m Meta) (*Recorder, error) {
 	v.mu.Unlock()
 	go r.run(ctx, v.every)
 	return r, nil
+}
+
+// makeDay makes the folder of a day. Who comes while another makes it waits,
+// for a recording is durable no sooner than its folder.
+func (v *Vault) makeDay(day string) error {
+	v.dayMu.Lock()
+	defer v.dayMu.Unlock()
+	if v.day == day && exists(filepath.Join(v.dir, day)) {
+		return nil
+	}
+	if err := v.disk.makeDirs(v.dir, day); err != nil {
+		return err
+	}
+	v.day = day
+	return nil
 }
 
 func (v *Vault) recorder(m Meta, dir string, lock *os.File, begun time.Time) *Recorder {
@@ -248,8 +266,6 @@ func (v *Vault) days() iter.Seq2[string, error] {
 		}
 	}
 }
-
-func splitPath(p string) iter.Seq[string] { return strings.SplitSeq(p, "/") }
 
 // nameStream reads the stream out of a segment's name.
 func nameStream(name string) stream {

@@ -1,6 +1,7 @@
 package recording
 
 import (
+	"bytes"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -96,7 +97,8 @@ func TestVerifyNamesWhatWasDone(t *testing.T) {
 			must(t, err)
 			must(t, os.WriteFile(filepath.Join(dir, second), append(raw, 'x'), fileMode))
 		}, second},
-		"segment cut off": {func(t *testing.T, dir, _ string) { must(t, os.Truncate(filepath.Join(dir, second), headerSize)) }, second},
+		"frame rewritten with its checksum": {func(t *testing.T, dir, _ string) { forge(t, filepath.Join(dir, second)) }, second},
+		"segment cut off":                   {func(t *testing.T, dir, _ string) { must(t, os.Truncate(filepath.Join(dir, second), headerSize)) }, second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v, dir, other := sealedWorld(t)
@@ -121,6 +123,20 @@ func TestVerifyTrustsItsKeysOnly(t *testing.T) {
 	}
 	o = openVault(t, v.dir, func(o *Options) { o.Signer, o.Keys = stranger, []string{seedKey().Public()} })
 	must(t, o.Verify("ses_1"))
+}
+
+// forge changes one byte of the first frame's payload as somebody would who can
+// compute checksums.
+func forge(t *testing.T, path string) {
+	t.Helper()
+	raw, err := os.ReadFile(path)
+	must(t, err)
+	r := newReader(bytes.NewReader(raw), false)
+	f, err := r.next()
+	must(t, err)
+	f.payload[0] ^= 1
+	copy(raw[headerSize:], encodeFrame(r.seed, f))
+	must(t, os.WriteFile(path, raw, fileMode))
 }
 
 func copyFile(t *testing.T, from, to, name string) {
