@@ -66,3 +66,9 @@ func (a assets) handler() http.Handler {
 		http.ServeFileFS(w, r, a.files, name)
 	})
 }
+
+// Built reports whether this binary carries the pages' scripts and styles.
+func Built() bool {
+	a, err := loadAssets()
+	return err == nil && a.built()
+}

@@ -1,0 +1,311 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"time"
+
+	"github.com/portcullis/portcullis/gateway"
+	"github.com/portcullis/portcullis/gateway/access"
+	"github.com/portcullis/portcullis/gateway/audit"
+	"github.com/portcullis/portcullis/gateway/identity"
+	"github.com/portcullis/portcullis/gateway/killswitch"
+	"github.com/portcullis/portcullis/gateway/recording"
+	"github.com/portcullis/portcullis/gateway/session"
+	"github.com/portcullis/portcullis/gateway/statement"
+	"github.com/portcullis/portcullis/policy"
+	"github.com/portcullis/portcullis/web"
+	"github.com/portcullis/portcullis/web/api"
+)
+
+// The rooms as the pages and the API ask for them.
+
+// shownAccess is access as the API shows it.
+type shownAccess struct{ *access.Service }
+
+func (a shownAccess) Preview(ctx context.Context, p gateway.Person, in api.AskInput) (api.Preview, error) {
+	x, err := a.Service.Preview(ctx, p, access.AskInput(in))
+	return api.Preview{Verdict: shownVerdict(x.Verdict), Terms: x.Terms, Overlaps: x.Overlaps}, err
+}
+
+func (a shownAccess) Ask(ctx context.Context, p gateway.Person, in api.AskInput) (gateway.Request, error) {
+	return a.Service.Ask(ctx, p, access.AskInput(in))
+}
+
+func (a shownAccess) Request(ctx context.Context, id string) (api.Card, error) {
+	c, err := a.Service.Request(ctx, id)
+	return api.Card(c), err
+}
+
+func (a shownAccess) Requests(ctx context.Context, f api.Filter) ([]gateway.Request, error) {
+	return a.Service.Requests(ctx, access.Filter(f))
+}
+
+func (a shownAccess) Grants(ctx context.Context, f api.Filter) ([]gateway.Grant, error) {
+	return a.Service.Grants(ctx, access.Filter(f))
+}
+
+func shownVerdict(v policy.Verdict) api.Verdict {
+	out := api.Verdict{Effect: api.Effect(v.Effect), Approvals: v.Approvals, Roles: v.Roles, Longest: v.Longest, Recording: v.Recording}
+	for _, r := range v.Reasons {
+		out.Reasons = append(out.Reasons, api.Reason{Rule: r.Rule, Text: r.Text, Next: r.Next})
+	}
+	return out
+}
+
+// shownSessions joins the rows of all nodes with what is live on this one.
+type shownSessions struct {
+	*session.Manager
+	store session.Store
+}
+
+func (s shownSessions) Session(ctx context.Context, id string) (gateway.Session, error) {
+	x, err := s.store.Session(ctx, id)
+	if errors.Is(err, gateway.ErrNotFound) {
+		return x, gateway.NotFound("session", id)
+	}
+	return x, err
+}
+
+func (s shownSessions) Sessions(ctx context.Context, f api.SessionFilter) ([]gateway.Session, error) {
+	return s.store.Sessions(ctx, session.Filter(f))
+}
+
+// shownGate adds to a preview whom and what it would reach.
+type shownGate struct {
+	*killswitch.Service
+	rooms *rooms
+}
+
+func (g shownGate) Preview(ctx context.Context, scope gateway.Scope) (api.SuspendPreview, error) {
+	p, err := g.Service.Preview(ctx, scope)
+	if err != nil {
+		return api.SuspendPreview{}, err
+	}
+	out := api.SuspendPreview{Scope: scope, State: p.State, Sessions: p.Sessions}
+	f := access.Filter{States: []string{string(gateway.RequestWaiting)}}
+	if scope.Kind == gateway.ScopeVendor {
+		f.Vendor = scope.Name
+	} else {
+		f.Person = scope.Name
+	}
+	if out.Requests, err = g.rooms.access.Requests(ctx, f); err != nil {
+		return out, err
+	}
+	f.States = []string{string(gateway.GrantPlanned), string(gateway.GrantOpen)}
+	if out.Grants, err = g.rooms.access.Grants(ctx, f); err != nil {
+		return out, err
+	}
+	people, err := g.rooms.directory.People(ctx)
+	for _, x := range people {
+		if scope.Covers(x.Vendor, x.Name) && x.State != gateway.Removed {
+			out.People = append(out.People, x)
+		}
+	}
+	return out, err
+}
+
+// shownRecordings is the vault as the API shows it.
+type shownRecordings struct{ v *recording.Vault }
+
+func (s shownRecordings) Find(_ context.Context, id string) (api.RecordingInfo, error) {
+	i, err := s.v.Find(id)
+	if err != nil {
+		return api.RecordingInfo{}, err
+	}
+	return api.RecordingInfo{
+		Session: i.Session, Started: i.Begun, Length: i.Duration, BytesOut: i.BytesOut, BytesIn: i.BytesIn, Segments: i.Segments,
+		Sealed: i.State == recording.Complete || i.State == recording.Interrupted, Interrupted: i.State == recording.Interrupted, TornBytes: i.Torn, Digest: i.Digest,
+	}, nil
+}
+
+func (s shownRecordings) Asciicast(_ context.Context, w io.Writer, id string, version int) error {
+	return s.v.Asciicast(w, id, version)
+}
+
+func (s shownRecordings) Input(_ context.Context, w io.Writer, id string) error {
+	return s.v.Input(w, id)
+}
+
+func (s shownRecordings) Follow(ctx context.Context, id string, line func([]byte) error) error {
+	return s.v.FollowCast(ctx, id, line)
+}
+
+func (s shownRecordings) Search(ctx context.Context, text string, sessions []string, limit int) ([]api.Hit, error) {
+	hits, err := s.v.Search(ctx, text, sessions, limit)
+	out := make([]api.Hit, len(hits))
+	for i, h := range hits {
+		out[i] = api.Hit(h)
+	}
+	return out, err
+}
+
+func (s shownRecordings) Verify(_ context.Context, id string) error { return s.v.Verify(id) }
+
+// shownAudit is the log as the API shows it.
+type shownAudit struct {
+	*audit.Log
+	checkpoint string
+}
+
+func (s shownAudit) Search(ctx context.Context, q api.Query) ([]api.Line, error) {
+	entries, err := s.Log.Search(ctx, audit.Query{
+		Text: q.Text, Name: audit.Name(q.Name), Vendor: q.Vendor, Person: q.Person, Session: q.Session, From: q.From, To: q.To, Before: q.Before, Limit: q.Limit,
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]api.Line, len(entries))
+	for i, e := range entries {
+		out[i] = shownLine(e)
+	}
+	return out, nil
+}
+
+// shownLine decodes a row; one that does not decode is shown as it is, since
+// hiding it would hide the damage.
+func shownLine(e audit.Entry) api.Line {
+	ev, err := e.Event()
+	if err != nil {
+		ev = audit.Event{Name: "unreadable", Reason: err.Error()}
+	}
+	return api.Line{Seq: e.Seq, Event: ev, Body: e.Body}
+}
+
+func (s shownAudit) Follow(ctx context.Context) <-chan api.Line {
+	in, out := s.Log.Follow(ctx), make(chan api.Line)
+	go func() { // ends with in, which the log closes when ctx does
+		defer close(out)
+		for e := range in {
+			select {
+			case out <- shownLine(e):
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out
+}
+
+func (s shownAudit) Verify(ctx context.Context) (api.Verified, error) {
+	floor, err := audit.ReadCheckpoint(s.checkpoint)
+	if err != nil {
+		return api.Verified{}, err
+	}
+	res, faults, err := s.Log.Verify(ctx, floor)
+	return verified(res, faults), err
+}
+
+func verified(res audit.Result, faults []audit.Fault) api.Verified {
+	v := api.Verified{Size: res.Size, Root: res.Root.String(), Faults: []string{}}
+	for _, f := range faults {
+		v.Faults = append(v.Faults, f.String())
+	}
+	if more := res.Faults - len(faults); more > 0 {
+		v.Faults = append(v.Faults, fmt.Sprintf("and %d more", more))
+	}
+	return v
+}
+
+// shownTouches is identity as the API asks for touches.
+type shownTouches struct{ *identity.Service }
+
+func (s shownTouches) Draft(ctx context.Context, l gateway.Login, p gateway.Person, b statement.Body) (api.Challenge, error) {
+	c, err := s.Service.Draft(ctx, l, p, b)
+	return shownChallenge(c), err
+}
+
+func shownChallenge(c identity.Challenge) api.Challenge {
+	return api.Challenge{ID: c.ID, Sentence: c.Sentence, Statement: c.Statement, Options: c.Options, Expires: c.Expires}
+}
+
+// shownIdentity is identity as the pages ask for it.
+type shownIdentity struct{ *identity.Service }
+
+func (s shownIdentity) BeginLogin(ctx context.Context) (web.Ceremony, error) {
+	c, err := s.Service.BeginLogin(ctx)
+	return web.Ceremony(c), err
+}
+
+func (s shownIdentity) FinishLogin(ctx context.Context, id string, credential []byte, c web.Client) (string, gateway.Person, error) {
+	return s.Service.FinishLogin(ctx, id, credential, identity.Client(c))
+}
+
+func (s shownIdentity) ByToken(ctx context.Context, token string, c web.Client) (gateway.Login, gateway.Person, error) {
+	return s.Service.ByToken(ctx, token, identity.Client(c))
+}
+
+func (s shownIdentity) Providers() []web.ProviderInfo {
+	var out []web.ProviderInfo
+	for _, p := range s.Service.Providers() {
+		title := p.Name + " (staff)"
+		if p.Vendor != "" {
+			title = p.Name + " (" + p.Vendor + ")"
+		}
+		out = append(out, web.ProviderInfo{Name: p.Name, Title: title})
+	}
+	return out
+}
+
+func (s shownIdentity) FinishOIDC(ctx context.Context, provider, state string, query url.Values, c web.Client) (string, gateway.Person, error) {
+	return s.Service.FinishOIDC(ctx, provider, state, query, identity.Client(c))
+}
+
+func (s shownIdentity) BeginEnrol(ctx context.Context, who web.Enroller, label string) (web.Ceremony, error) {
+	by := identity.Enroller{Token: who.Token, Person: who.Person}
+	if who.Login != nil {
+		by.Login = *who.Login
+	}
+	c, err := s.Service.BeginEnrol(ctx, by, label)
+	return web.Ceremony(c), err
+}
+
+// EnrolCreated answers what the new key signs, and where a login let it in
+// what an old one signs too.
+func (s shownIdentity) EnrolCreated(ctx context.Context, id string, credential []byte) ([]api.Challenge, error) {
+	c, err := s.Service.EnrolCreated(ctx, id, credential)
+	if err != nil {
+		return nil, err
+	}
+	all := []api.Challenge{shownChallenge(c)}
+	if len(c.Also) > 0 {
+		also := shownChallenge(c)
+		also.Options = c.Also
+		all = append(all, also)
+	}
+	return all, nil
+}
+
+func (s shownIdentity) FinishEnrol(ctx context.Context, id string, assertions [][]byte, c web.Client) (string, gateway.Person, error) {
+	return s.Service.FinishEnrol(ctx, id, identity.Client(c), assertions...)
+}
+
+func (s shownIdentity) PendingOf(_ context.Context, id, person string) (web.Waiting, string, error) {
+	w, code, err := s.Service.PendingOf(id, person)
+	return web.Waiting(w), code, err
+}
+
+func (s shownIdentity) RefusePending(_ context.Context, id, person string) error {
+	return s.Service.Refuse(id, person)
+}
+
+// shownPolicy asks the policy beside the floor of roles.
+type shownPolicy struct{ set *policy.Set }
+
+var capabilities = map[api.Capability]policy.Action{
+	api.EndSession: policy.EndSession, api.Suspending: policy.Suspend, api.Restoring: policy.Restore, api.Review: policy.Review, api.ReadInput: policy.ReadInput, api.Administer: policy.Administer,
+}
+
+func (s shownPolicy) May(_ context.Context, p gateway.Person, c api.Capability, _ string) error {
+	action, asked := capabilities[c]
+	if !asked {
+		return nil
+	}
+	if no := s.set.May(action, p, time.Now()); no != nil {
+		return no
+	}
+	return nil
+}

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/portcullis/portcullis/gateway/recording"
+	"github.com/portcullis/portcullis/web/api"
+)
+
+type recordingsCmd struct {
+	narrow
+}
+
+// Run lists recordings.
+func (c *recordingsCmd) Run(r *run) error {
+	return list(r, "/recordings", c.query(), "No recordings.", []string{"SESSION", "VENDOR", "PERSON", "ACCOUNT@TARGET", "STARTED", "LENGTH", "OUT", "IN", "STATE"}, func(x api.Recorded) []string {
+		s := x.Session
+		row := []string{s.ID, s.Vendor, s.Person, s.Account + "@" + s.Target, moment(s.Started)}
+		if x.Recording == nil {
+			return append(row, "", "", "", "MISSING")
+		}
+		state := "open"
+		switch {
+		case x.Recording.Interrupted:
+			state = "cut short"
+		case x.Recording.Sealed:
+			state = "sealed"
+		}
+		return append(row, x.Recording.Length.Round(time.Second).String(), size(x.Recording.BytesOut), size(x.Recording.BytesIn), state)
+	})
+}
+
+type recordingCmd struct {
+	Play   recordingPlayCmd   `cmd:"" help:"Play a recording in this terminal."`
+	Export recordingExportCmd `cmd:"" help:"Write a recording as asciicast, or its raw bytes."`
+	Search recordingSearchCmd `cmd:"" help:"Search what the targets showed."`
+	Verify recordingVerifyCmd `cmd:"" help:"Verify a recording's seals."`
+}
+
+type recordingPlayCmd struct {
+	ID    string        `arg:"" help:"The session."`
+	Speed float64       `help:"How many times as fast; 0 prints all at once." default:"1"`
+	Idle  time.Duration `help:"Longest pause." default:"2s"`
+}
+
+// Run plays a recording. What could move files, set titles or answer queries
+// of this terminal is left out.
+func (p *recordingPlayCmd) Run(r *run) error {
+	c, err := r.client()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(r.ctx)
+	defer cancel()
+	pr, pw := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		err := c.stream(ctx, api.Prefix+"/recordings/"+url.PathEscape(p.ID)+"/asciicast?version=2", pw)
+		pw.CloseWithError(err)
+		done <- err
+	}()
+	playErr := recording.Play(ctx, r.out, pr, p.Speed, p.Idle)
+	cancel()
+	pr.Close()
+	err = <-done
+	if playErr != nil && !errors.Is(playErr, context.Canceled) {
+		return playErr
+	}
+	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, io.ErrClosedPipe) {
+		return err
+	}
+	return nil
+}
+
+type recordingExportCmd struct {
+	ID     string `arg:"" help:"The session."`
+	Format string `help:"asciicast-v3, asciicast-v2, stdout, stderr (raw bytes) or input (what was typed; asciicast)." enum:"asciicast-v3,asciicast-v2,stdout,stderr,input" default:"asciicast-v3"`
+	Output string `short:"o" help:"File to write; standard output by default." type:"path"`
+}
+
+// Run writes a recording.
+func (e *recordingExportCmd) Run(r *run) error {
+	c, err := r.client()
+	if err != nil {
+		return err
+	}
+	base := "/recordings/" + url.PathEscape(e.ID)
+	path := map[string]string{
+		"asciicast-v3": api.Prefix + base + "/asciicast?version=3", "asciicast-v2": api.Prefix + base + "/asciicast?version=2",
+		"input": api.Prefix + base + "/input", "stdout": "/local" + base + "/raw?stream=stdout", "stderr": "/local" + base + "/raw?stream=stderr",
+	}[e.Format]
+	if e.Output == "" {
+		return c.stream(r.ctx, path, r.out)
+	}
+	f, err := os.OpenFile(e.Output, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := c.stream(r.ctx, path, f); err != nil {
+		f.Close()
+		os.Remove(e.Output)
+		return err
+	}
+	return f.Close()
+}
+
+type recordingSearchCmd struct {
+	narrow
+	Text string `arg:"" help:"What to look for."`
+}
+
+// Run searches recordings.
+func (s *recordingSearchCmd) Run(r *run) error {
+	q := s.query()
+	q.Set("text", s.Text)
+	return list(r, "/recordings", q, "Not found in these recordings.", []string{"SESSION", "AT", "LINE"}, func(h api.Hit) []string {
+		return []string{h.Session, h.At.Round(time.Millisecond).String(), h.Line}
+	})
+}
+
+type recordingVerifyCmd struct {
+	ID string `arg:"" help:"The session."`
+}
+
+// Run verifies a recording's seals.
+func (v *recordingVerifyCmd) Run(r *run) error {
+	var out struct {
+		Session string `json:"session"`
+		Holds   bool   `json:"holds"`
+		Fault   string `json:"fault,omitempty"`
+	}
+	if err := r.get("/recordings/"+url.PathEscape(v.ID)+"/verify", &out); err != nil {
+		return err
+	}
+	if r.JSON {
+		if err := printJSON(r.out, out); err != nil {
+			return err
+		}
+	} else if out.Holds {
+		fmt.Fprintf(r.out, "PASS  recording %s holds.\n", out.Session)
+	} else {
+		fmt.Fprintf(r.out, "FAIL  recording %s: %s\n", out.Session, printable(out.Fault))
+	}
+	if !out.Holds {
+		return shownError{errors.New(out.Fault)}
+	}
+	return nil
+}

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/portcullis/portcullis/certs"
+	"github.com/portcullis/portcullis/gateway"
+	"github.com/portcullis/portcullis/gateway/access"
+	"github.com/portcullis/portcullis/gateway/audit"
+	"github.com/portcullis/portcullis/gateway/cluster"
+	"github.com/portcullis/portcullis/gateway/directory"
+	"github.com/portcullis/portcullis/gateway/identity"
+	"github.com/portcullis/portcullis/gateway/killswitch"
+	"github.com/portcullis/portcullis/gateway/recording"
+	"github.com/portcullis/portcullis/gateway/session"
+	"github.com/portcullis/portcullis/gateway/statement"
+	"github.com/portcullis/portcullis/gateway/store"
+	"github.com/portcullis/portcullis/gateway/store/sqlite"
+	"github.com/portcullis/portcullis/gateway/trust"
+	"github.com/portcullis/portcullis/policy"
+)
+
+// rooms are all rooms of one gateway, joined. They are closed in the reverse
+// order of their opening.
+type rooms struct {
+	cfg     Config
+	log     *slog.Logger
+	keys    *certs.Authority
+	machine statement.MachineKey
+
+	store      *store.DB
+	audit      *audit.Log
+	checkpoint string // path of the newest signed checkpoint outside the store
+	floor      *trust.Floor
+	chain      *trust.Chain
+	policy     *policy.Set
+	directory  *directory.Directory
+	identity   *identity.Service
+	recordings *recording.Vault
+	sessions   *session.Manager
+	access     *access.Service
+	killswitch *killswitch.Service
+
+	closers []func() error
+}
+
+// open joins the rooms over the data folder. Nothing listens yet.
+func open(cfg Config, log *slog.Logger) (_ *rooms, err error) {
+	r := &rooms{cfg: cfg, log: log}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.close())
+		}
+	}()
+	for _, step := range []func() error{r.openKeys, r.openPolicy, r.openStore, r.openTrust, r.openPeople, r.openSessions, r.openGate} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// close closes what was opened, last first.
+func (r *rooms) close() error {
+	var errs []error
+	for i := len(r.closers) - 1; i >= 0; i-- {
+		errs = append(errs, r.closers[i]())
+	}
+	r.closers = nil
+	return errors.Join(errs...)
+}
+
+func (r *rooms) openKeys() error {
+	if err := os.MkdirAll(r.cfg.Data, 0o700); err != nil {
+		return fmt.Errorf("make the data folder: %w", err)
+	}
+	keys, err := certs.Open(filepath.Join(r.cfg.Data, "keys"))
+	if err != nil {
+		return fmt.Errorf("open the keys: %w", err)
+	}
+	r.keys, r.machine = keys, statement.MachineKey{Private: keys.MachineKey(), Gateway: r.cfg.URL}
+	return nil
+}
+
+func (r *rooms) openPolicy() (err error) {
+	r.policy, err = loadPolicy(r.cfg.Policy)
+	return err
+}
+
+func loadPolicy(dir string) (*policy.Set, error) {
+	var fsys fs.FS = policy.DefaultFiles()
+	if dir != "" {
+		fsys = os.DirFS(dir)
+	}
+	set, err := policy.Load(fsys)
+	if err != nil {
+		return nil, hinted(err, "mend the files; `portcullis policy check` lists every fault")
+	}
+	return set, nil
+}
+
+func (r *rooms) openStore() error {
+	origin, err := audit.Origin(r.cfg.URL)
+	if err != nil {
+		return err
+	}
+	signer, err := audit.NewSigner(origin, r.keys.MachineKey())
+	if err != nil {
+		return err
+	}
+	r.checkpoint = filepath.Join(r.cfg.Data, "checkpoint")
+	kept, err := audit.OpenCheckpointFile(r.checkpoint, r.log)
+	if err != nil {
+		return err
+	}
+	r.closers = append(r.closers, kept.Close)
+	r.store, err = sqlite.Open(databasePath(r.cfg), sqlite.Options{Sealer: signer, AfterCommit: kept.Keep, Logger: r.log})
+	if err != nil {
+		return err
+	}
+	r.closers = append(r.closers, r.store.Close)
+	r.audit = audit.NewLog(r.store.Audit(), signer.Verifier())
+	return nil
+}
+
+func databasePath(cfg Config) string { return filepath.Join(cfg.Data, "portcullis.db") }
+
+func (r *rooms) openTrust() error {
+	roots, err := r.cfg.RootKeys()
+	if err != nil {
+		return err
+	}
+	r.floor, err = trust.OpenFloor(filepath.Join(r.cfg.Data, "floor"))
+	if err != nil {
+		return err
+	}
+	r.closers = append(r.closers, r.floor.Close)
+	r.chain = trust.New(trust.Config{Store: r.store.Trust(), Roots: roots, RP: r.cfg.RelyingParty(), Gateway: r.cfg.URL, Floor: r.floor, Now: time.Now})
+	return nil
+}
+
+func (r *rooms) openPeople() (err error) {
+	r.directory = directory.New(directory.Config{Store: r.store.Directory(), Chain: r.chain, Floor: r.floor, Now: time.Now, Logger: r.log})
+	providers := make([]identity.Provider, len(r.cfg.Identity.Providers))
+	for i, p := range r.cfg.Identity.Providers {
+		providers[i] = identity.Provider{Name: p.Name, Issuer: p.Issuer, ClientID: p.Client, SecretFile: p.SecretFile, Vendor: p.Vendor, Staff: p.Staff}
+	}
+	r.identity, err = identity.New(identity.Config{
+		Store: r.store.Identity(), Chain: r.chain, Policy: identity.PolicyFunc(r.mayEnrol), Floor: r.floor,
+		RP: r.cfg.RelyingParty(), Gateway: r.cfg.URL, Providers: providers, Now: time.Now, Logger: r.log,
+	})
+	return err
+}
+
+func (r *rooms) mayEnrol(p gateway.Person, k identity.EnrolFacts) *gateway.Error {
+	return r.policy.MayEnrol(p, policy.EnrolFacts{BackupEligible: k.BackupEligible, Attestation: k.Attestation, Format: k.Format, AAGUID: k.AAGUID}, time.Now())
+}
+
+func (r *rooms) openSessions() (err error) {
+	r.recordings, err = recording.Open(r.cfg.RecordingsDir(), recording.Options{Signer: recording.NewKey(r.keys.MachineKey()), Now: time.Now, Reserve: r.cfg.Reserve << 20, Logger: r.log})
+	if err != nil {
+		return fmt.Errorf("open the recordings: %w", err)
+	}
+	r.access, err = access.New(access.Config{
+		Store: r.store.Access(), Chain: r.chain, Policy: r.policy, Certs: r.keys, Floor: r.floor, Now: time.Now, Logger: r.log,
+		Node: r.cfg.Node, Gateway: r.cfg.URL, OnGrantClosed: r.grantClosed,
+	})
+	if err != nil {
+		return err
+	}
+	r.sessions, err = session.New(session.Config{
+		Store: r.store.Session(), Access: entitler{r.access}, Recorder: session.Vault(r.recordings), Node: r.cfg.Node, Lease: r.cfg.Lease, Now: time.Now, Logger: r.log,
+	})
+	return err
+}
+
+// grantClosed ends the sessions of a grant that is over.
+func (r *rooms) grantClosed(grant string, why gateway.EndReason, by string) {
+	r.sessions.EndGrant(grant, why, by)
+}
+
+func (r *rooms) openGate() (err error) {
+	r.killswitch, err = killswitch.New(killswitch.Config{
+		Store: r.store.KillSwitch(), Statements: r.store.Trust(), Chain: r.chain, Sessions: r.sessions, Bus: cluster.NewLocal(r.cfg.Lease, time.Now),
+		Floor: r.floor, Node: r.cfg.Node, Lease: r.cfg.Lease, Now: time.Now, Logger: r.log,
+	})
+	return err
+}
+
+// recover finishes what a crash cut short, before anything listens:
+// recordings are sealed and marked, sessions found open are ended, and
+// suspensions without a report get one.
+func (r *rooms) recover(ctx context.Context) error {
+	found, err := r.recordings.Recover(ctx)
+	if err != nil {
+		return fmt.Errorf("recover the recordings: %w", err)
+	}
+	for _, x := range found {
+		r.log.Warn("a recording was cut short and is sealed as such", "session", x.Meta.Session, "torn_bytes", x.Torn, "fault", x.Fault)
+		if x.Empty {
+			continue
+		}
+		m := x.Meta
+		if err := r.audit.Append(ctx, audit.Event{
+			Name: audit.RecordingRecovered, Actor: "gateway", Vendor: m.Vendor, Person: m.Person, Target: m.Target, Account: m.Account, Request: m.Request, Grant: m.Grant, Session: m.Session,
+			Reason: gateway.EndCrashed.Sentence(), Detail: map[string]string{"seal": x.Sealed.Digest.String(), "shown": fmt.Sprint(x.Sealed.BytesOut), "torn": fmt.Sprint(x.Torn), "until": x.End.UTC().Format(time.RFC3339Nano)},
+		}); err != nil {
+			return err
+		}
+	}
+	if n, err := r.sessions.Recover(ctx); err != nil {
+		return fmt.Errorf("end the sessions of before: %w", err)
+	} else if n > 0 {
+		r.log.Warn("sessions of before were found open and are ended", "sessions", n)
+	}
+	if _, err := r.killswitch.Recover(ctx); err != nil {
+		return fmt.Errorf("finish the suspensions of before: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,306 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/portcullis/portcullis/gateway/audit"
+	"github.com/portcullis/portcullis/gateway/sshproxy"
+	"github.com/portcullis/portcullis/web"
+	"github.com/portcullis/portcullis/web/api"
+)
+
+// Bounds of the web listener. Answers have no bound in time: recordings and
+// live updates are streams.
+const (
+	webHeaderTimeout = 10 * time.Second
+	webReadTimeout   = 30 * time.Second
+	webIdleTimeout   = 2 * time.Minute
+	webMaxHeader     = 64 << 10
+	drainTime        = 3 * time.Second
+)
+
+type serveCmd struct {
+	Check bool   `help:"Check the configuration and exit."`
+	Log   string `help:"How much to log." enum:"debug,info,warn,error" default:"info"`
+}
+
+// Run serves until it is told to stop.
+func (s *serveCmd) Run(r *run) error {
+	cfg, err := r.config()
+	if err != nil {
+		return err
+	}
+	if s.Check {
+		if _, err := loadPolicy(cfg.Policy); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(r.out, "The configuration holds.")
+		return err
+	}
+	log, err := logger(r, s.Log)
+	if err != nil {
+		return err
+	}
+	g, err := newGateway(r.ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	return g.serve(r.ctx, nil)
+}
+
+func logger(r *run, level string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, usageError{err}
+	}
+	return slog.New(slog.NewTextHandler(r.errOut, &slog.HandlerOptions{Level: l})), nil
+}
+
+// gatewayd is one gateway with its listeners.
+type gatewayd struct {
+	*rooms
+	pages               *web.Server
+	api                 *api.Server
+	web, ssh, sock, adm net.Listener
+	webTLS              *tls.Config
+}
+
+// newGateway joins the rooms, recovers from a crash and listens; nothing is
+// answered before serve.
+func newGateway(ctx context.Context, cfg Config, log *slog.Logger) (_ *gatewayd, err error) {
+	r, err := open(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	g := &gatewayd{rooms: r}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, g.closeAll())
+		}
+	}()
+	g.shout()
+	// The socket comes first: whoever holds it is the one gateway of this
+	// data folder, and only that one may recover.
+	if g.sock, err = listenSocket(cfg.Socket()); err != nil {
+		return nil, err
+	}
+	if err := g.recover(ctx); err != nil {
+		return nil, err
+	}
+	if err := g.joinPages(); err != nil {
+		return nil, err
+	}
+	return g, g.listen()
+}
+
+// shout says what is unsafe about this setup.
+func (g *gatewayd) shout() {
+	own := g.machine.Root()
+	known := false
+	for _, r := range g.cfg.Roots {
+		known = known || r == own
+	}
+	if !known {
+		g.log.Error("this machine's own key is not among the roots, so what root does at the local socket is refused", "cure", "add to roots: "+own)
+	}
+	if g.cfg.plain() {
+		g.log.Warn("the pages are served without TLS; this is for a trial on this machine alone", "url", g.cfg.URL)
+	}
+	if !web.Built() {
+		g.log.Error("the pages' scripts and styles are not built into this binary", "cure", "run make build")
+	}
+}
+
+func (g *gatewayd) joinPages() (err error) {
+	g.api, err = api.New(api.Config{
+		Directory: g.directory, Access: shownAccess{g.access}, Sessions: shownSessions{g.sessions, g.store.Session()}, KillSwitch: shownGate{g.killswitch, g.rooms},
+		Recordings: shownRecordings{g.recordings}, Audit: shownAudit{g.audit, g.checkpoint}, Touches: shownTouches{g.identity}, Policy: shownPolicy{g.policy},
+		Acts: g.acts(), Machine: g.sign, Now: time.Now, Logger: g.log, Version: version(),
+	})
+	if err != nil {
+		return err
+	}
+	g.pages, err = web.New(web.Config{API: g.api, Identity: shownIdentity{g.identity}, URL: g.cfg.URL, SSH: g.sshAddress(), Node: g.cfg.Node, Secure: !g.cfg.plain(), Now: time.Now})
+	return err
+}
+
+// sshAddress is where engineers connect to: the web's host, and the port if
+// it is not 22.
+func (g *gatewayd) sshAddress() string {
+	u, _ := url.Parse(g.cfg.URL) // checked
+	_, port, err := net.SplitHostPort(g.cfg.Listen.SSH)
+	if g.ssh != nil {
+		_, port, err = net.SplitHostPort(g.ssh.Addr().String())
+	}
+	if err != nil || port == "22" {
+		return u.Hostname()
+	}
+	return net.JoinHostPort(u.Hostname(), port)
+}
+
+func (g *gatewayd) listen() (err error) {
+	for _, l := range []struct {
+		what, addr string
+		into       *net.Listener
+	}{{"web", g.cfg.Listen.Web, &g.web}, {"ssh", g.cfg.Listen.SSH, &g.ssh}, {"admin", g.cfg.Listen.Admin, &g.adm}} {
+		if l.addr == off {
+			continue
+		}
+		if *l.into, err = net.Listen("tcp", l.addr); err != nil {
+			return hinted(fmt.Errorf("listen.%s: %w", l.what, err), "stop what uses the address, or set another in the configuration")
+		}
+	}
+	if g.web == nil || g.cfg.plain() {
+		return nil
+	}
+	g.webTLS, err = g.tlsConfig()
+	return err
+}
+
+func (g *gatewayd) tlsConfig() (*tls.Config, error) {
+	conf := &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{"h2", "http/1.1"}}
+	if g.cfg.TLS.Mode == "files" {
+		pair, err := tls.LoadX509KeyPair(g.cfg.TLS.Certificate, g.cfg.TLS.Key)
+		if err != nil {
+			return nil, fmt.Errorf("tls: %w", err)
+		}
+		conf.Certificates = []tls.Certificate{pair}
+		return conf, nil
+	}
+	u, _ := url.Parse(g.cfg.URL) // checked
+	pair, authority, err := g.keys.Web(u.Hostname())
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(g.cfg.Data, "web-ca.pem")
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		if err := os.WriteFile(path, authority, 0o644); err != nil { //nolint:gosec // a certificate is public
+			return nil, err
+		}
+		g.log.Info("the pages' certificate is by this gateway's own authority; import it in the browsers", "file", path)
+	}
+	conf.Certificates = []tls.Certificate{pair}
+	return conf, nil
+}
+
+// serve answers until ctx is done, then stops: no new sessions, live ones
+// ended with the reason, everything waited for. ready, if not nil, is called
+// when all listeners answer.
+func (g *gatewayd) serve(ctx context.Context, ready func()) (err error) {
+	defer func() { err = errors.Join(err, g.closeAll()) }()
+	if err := g.audit.Append(ctx, audit.Event{Name: audit.GatewayStarted, Actor: "gateway", Detail: map[string]string{"node": g.cfg.Node, "version": version(), "policy": g.policy.Hash().String()}}); err != nil {
+		return err
+	}
+	proxy, err := g.proxy()
+	if err != nil {
+		return err
+	}
+	// The rooms outlive the listeners: sessions end and are sealed after the
+	// last connection was taken.
+	inner, stopRooms := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopRooms()
+	var keepers errgroup.Group
+	for name, run := range map[string]func(context.Context) error{"access": g.access.Run, "session": g.sessions.Run, "killswitch": g.killswitch.Run} {
+		keepers.Go(func() error { return named(name, run(inner)) })
+	}
+	listeners, lctx := errgroup.WithContext(ctx)
+	listeners.Go(func() error { return named("local socket", g.serveSocket(lctx)) })
+	if g.web != nil {
+		listeners.Go(func() error { return named("web", g.serveWeb(lctx)) })
+	}
+	if g.adm != nil {
+		listeners.Go(func() error { return named("admin", g.serveAdmin(lctx)) })
+	}
+	if g.ssh != nil {
+		listeners.Go(func() error { return named("ssh", proxy.Serve(lctx, g.ssh)) })
+	}
+	g.log.Info("the gateway is open for requests", "url", g.cfg.URL, "ssh", g.sshAddress(), "node", g.cfg.Node, "version", version())
+	if ready != nil {
+		ready()
+	}
+	err = listeners.Wait()
+	stopRooms()
+	err = errors.Join(err, keepers.Wait())
+	stopped := audit.Event{Name: audit.GatewayStopped, Actor: "gateway", Detail: map[string]string{"node": g.cfg.Node}}
+	return errors.Join(err, g.audit.Append(context.WithoutCancel(ctx), stopped))
+}
+
+func named(what string, err error) error {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+func (g *gatewayd) proxy() (*sshproxy.Proxy, error) {
+	u, _ := url.Parse(g.cfg.URL) // checked
+	signers, err := g.keys.HostSigners([]string{u.Hostname()})
+	if err != nil {
+		return nil, err
+	}
+	return sshproxy.New(sshproxy.Config{HostSigners: signers, Identity: sshIdentity{g.identity}, Access: g.access, Sessions: sshSessions{g.sessions}, URL: g.cfg.URL, Logger: g.log})
+}
+
+func (g *gatewayd) serveWeb(ctx context.Context) error {
+	srv := &http.Server{
+		Handler: g.pages.Handler(), ReadHeaderTimeout: webHeaderTimeout, ReadTimeout: webReadTimeout, IdleTimeout: webIdleTimeout, MaxHeaderBytes: webMaxHeader,
+		ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug), TLSConfig: g.webTLS,
+	}
+	serve := func() error { return srv.Serve(g.web) }
+	if g.webTLS != nil {
+		serve = func() error { return srv.ServeTLS(g.web, "", "") }
+	}
+	return serveHTTP(ctx, srv, serve, drainTime)
+}
+
+// serveSocket answers commands of this machine. It shares nothing with the
+// web listener, so that the gate falls when the web is down or flooded.
+func (g *gatewayd) serveSocket(ctx context.Context) error {
+	mux := http.NewServeMux()
+	mux.Handle(api.Prefix+"/", g.api.Handler(api.Machine))
+	g.localRoutes(mux)
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: socketHeaderTimeout, ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug)}
+	return serveHTTP(ctx, srv, func() error { return srv.Serve(g.sock) }, drainTime)
+}
+
+// serveAdmin answers health and metrics, for machines that watch machines.
+func (g *gatewayd) serveAdmin(ctx context.Context) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", g.readyz)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(g.metrics(), promhttp.HandlerOpts{}))
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: socketHeaderTimeout, ReadTimeout: webReadTimeout, ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug)}
+	return serveHTTP(ctx, srv, func() error { return srv.Serve(g.adm) }, drainTime)
+}
+
+func (g *gatewayd) readyz(w http.ResponseWriter, r *http.Request) {
+	if err := g.store.Healthy(r.Context()); err != nil {
+		g.log.Error("not ready", "error", err)
+		http.Error(w, "the store does not answer", http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ready")
+}
+
+// closeAll closes listeners that were not served, then the rooms.
+func (g *gatewayd) closeAll() error {
+	for _, l := range []net.Listener{g.web, g.ssh, g.adm, g.sock} {
+		if l != nil {
+			_ = l.Close() // most are closed already
+		}
+	}
+	return g.close()
+}
