@@ -89,20 +89,20 @@ var loose = map[string]bool{"Changed": true, "Counter": true, "Enrolled": true, 
 func TestP5EveryFieldOfEveryRowIsHeld(t *testing.T) {
 	w := trusttest.New(t)
 	w.AddSSHKey(trusttest.Engineer)
-	fields(t, w, w.Store.Vendors)
-	fields(t, w, w.Store.People)
-	fields(t, w, w.Store.Targets)
-	fields(t, w, w.Store.Authenticators)
-	fields(t, w, w.Store.SSHKeys)
-	fields(t, w, w.Store.Invitations)
-	if err := read(t, w); err != nil {
+	c := w.Cold(nil) // rows are read anew each time, so one chain is as good as many
+	fields(t, w, c, w.Store.Vendors)
+	fields(t, w, c, w.Store.People)
+	fields(t, w, c, w.Store.Targets)
+	fields(t, w, c, w.Store.Authenticators)
+	fields(t, w, c, w.Store.SSHKeys)
+	fields(t, w, c, w.Store.Invitations)
+	if err := read(t, w, c); err != nil {
 		t.Fatalf("after all edits were undone: %v", err)
 	}
 }
 
-// read asks a cold chain for everything that there is.
-func read(t *testing.T, w *trusttest.World) error {
-	c := w.Cold(nil)
+// read asks for everything that there is.
+func read(t *testing.T, w *trusttest.World, c *trust.Chain) error {
 	for n := range w.Store.Vendors {
 		if _, err := c.Vendor(t.Context(), n); err != nil {
 			return err
@@ -136,7 +136,7 @@ func read(t *testing.T, w *trusttest.World) error {
 	return nil
 }
 
-func fields[V any](t *testing.T, w *trusttest.World, table map[string]V) {
+func fields[V any](t *testing.T, w *trusttest.World, c *trust.Chain, table map[string]V) {
 	t.Helper()
 	for k, row := range table {
 		typ := reflect.TypeFor[V]()
@@ -146,7 +146,7 @@ func fields[V any](t *testing.T, w *trusttest.World, table map[string]V) {
 				t.Fatalf("field %s.%s has a type that this test does not change", typ, typ.Field(i).Name)
 			}
 			table[k] = edited
-			err := read(t, w)
+			err := read(t, w, c)
 			if loose[typ.Field(i).Name] {
 				if err != nil {
 					t.Errorf("%s.%s of %s: %v", typ, typ.Field(i).Name, k, err)
@@ -197,7 +197,7 @@ func TestP5EveryStatementIsHeld(t *testing.T) {
 	w.EnrolMore(trusttest.Approver)
 	for i, s := range w.Log {
 		damaged := map[string]statement.Signed{"another statement": w.Log[(i+1)%len(w.Log)]}
-		for _, at := range []int{0, len(s.Bytes) / 3, len(s.Bytes) / 2, len(s.Bytes) - 1} {
+		for _, at := range []int{len(s.Bytes) / 3, len(s.Bytes) - 1} {
 			d := s
 			d.Bytes = bytes.Clone(s.Bytes)
 			d.Bytes[at] ^= 1
@@ -212,13 +212,13 @@ func TestP5EveryStatementIsHeld(t *testing.T) {
 		}
 		for what, d := range damaged {
 			w.Store.Statements[s.Digest] = d
-			if err := read(t, w); !gateway.IsCode(err, gateway.CodeRefused) || gateway.AsError(err).Rule != trust.Rule {
+			if err := read(t, w, w.Cold(nil)); !gateway.IsCode(err, gateway.CodeRefused) || gateway.AsError(err).Rule != trust.Rule {
 				t.Errorf("statement %d with %s: the chain answers %v", i, what, err)
 			}
 		}
 		w.Store.Statements[s.Digest] = s
 	}
-	if err := read(t, w); err != nil {
+	if err := read(t, w, w.Cold(nil)); err != nil {
 		t.Fatalf("after all was undone: %v", err)
 	}
 }

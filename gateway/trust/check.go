@@ -31,8 +31,11 @@ func (c *Chain) Check(ctx context.Context, s statement.Signed) (Checked, error) 
 	if err != nil {
 		return Checked{}, err
 	}
+	body := f.body
 	if k := c.known.get(s.Digest); k != nil && slices.EqualFunc(k.s.Proofs, s.Proofs, sameProof) {
 		f.proven, f.admission, f.key, f.enrolment, f.invite = true, k.admission, k.key, k.enrolment, k.invite
+	} else if _, body, err = s.Parse(); err != nil {
+		return Checked{}, gateway.Internal(err) // it has just been read
 	}
 	w := c.walk(ctx)
 	w.opened[s.Digest] = f
@@ -42,12 +45,8 @@ func (c *Chain) Check(ctx context.Context, s statement.Signed) (Checked, error) 
 	if err := w.settle(); err != nil {
 		return Checked{}, err
 	}
-	// What is remembered as proven must not be in the caller's hands.
-	st, body, err := s.Parse()
-	if err != nil {
-		return Checked{}, gateway.Internal(err)
-	}
-	out := Checked{Statement: st, Body: body, Signer: MachinePerson}
+	// The body is a copy: what is remembered as proven must not be in the caller's hands.
+	out := Checked{Statement: f.st, Body: body, Signer: MachinePerson}
 	if f.st.Signer == statement.Machine {
 		out.Signer.Roles = slices.Clone(out.Signer.Roles)
 		return out, nil
