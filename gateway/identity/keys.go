@@ -228,7 +228,9 @@ func (s *Service) removal(ctx context.Context, signed statement.Signed, signer, 
 
 // Owner says whose an SSH key is: the chain confirms it, it was not removed,
 // and the person and vendor are active under the same epochs. It proves
-// nothing about who is connecting; that is for the finished handshake.
+// nothing about who is connecting; that is for the finished handshake. A key
+// that is on file and is refused for the state of its person or vendor comes
+// back with the refusal, so that whoever proves to hold it can be told why.
 func (s *Service) Owner(ctx context.Context, key ssh.PublicKey) (gateway.Person, gateway.SSHKey, error) {
 	const next = "add your key in the browser under Keys, or connect with the one that you added"
 	var nobody gateway.Person
@@ -240,16 +242,19 @@ func (s *Service) Owner(ctx context.Context, key ssh.PublicKey) (gateway.Person,
 		if missing(err) {
 			return nobody, k, gateway.Refused("ssh-key", next, "this SSH key is not known here")
 		}
+		if k.Key != canonicalLine(key) {
+			k = gateway.SSHKey{}
+		}
 		return nobody, k, s.chained("SSH key", ssh.FingerprintSHA256(key), err)
 	}
 	who, err := s.stand(ctx, k.Person)
 	switch {
-	case err != nil:
-		return nobody, gateway.SSHKey{}, err
 	case k.Key != canonicalLine(key) || !k.Removed.IsZero():
 		return nobody, gateway.SSHKey{}, gateway.Refused("ssh-key", next, "this SSH key is not known here")
+	case err != nil:
+		return nobody, k, err
 	case k.Epochs != who.Epochs:
-		return nobody, gateway.SSHKey{}, gateway.Refused("epoch", "add a new SSH key in the browser", "this SSH key was added before a suspension and is not taken any more")
+		return nobody, k, gateway.Refused("epoch", "add a new SSH key in the browser", "this SSH key was added before a suspension and is not taken any more")
 	}
 	return who.Person, k, nil
 }

@@ -75,6 +75,9 @@ func (w *walk) usable(credential string, epochs gateway.Epochs) (gateway.Authent
 // SSHKey returns an SSH public key that may say who connects now: signed for
 // by its person, not removed, of the present epochs, person and vendor active.
 // gateway.CodeNotFound if it was never added.
+// A key that holds and is refused only because its person or vendor is not
+// active, or was suspended since, comes back with the refusal: whoever proves
+// to hold it can be told why.
 func (c *Chain) SSHKey(ctx context.Context, fingerprint string) (gateway.SSHKey, error) {
 	w := c.walk(ctx)
 	row, err := w.store.SSHKey(ctx, fingerprint)
@@ -107,10 +110,10 @@ func (c *Chain) SSHKey(ctx context.Context, fingerprint string) (gateway.SSHKey,
 	}
 	epochs, err := w.active(p)
 	if err != nil {
-		return gateway.SSHKey{}, err
+		return row, err
 	}
 	if row.Epochs != epochs {
-		return gateway.SSHKey{}, stale("SSH key " + gateway.Quote(row.Label))
+		return row, stale("SSH key " + gateway.Quote(row.Label))
 	}
 	if err := w.settle(); err != nil {
 		return gateway.SSHKey{}, err
