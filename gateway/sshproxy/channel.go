@@ -28,7 +28,7 @@ const exitRefused = 255
 
 // channel is one session channel and its counterpart at the target.
 //
-// Lock order: ctl, then out or err. out and err each hold one stream towards
+// Lock order: beginning, ctl, then out or err. out and err each hold one stream towards
 // the client, because the library wants one writer a stream.
 type channel struct {
 	c      *conn
@@ -44,6 +44,10 @@ type channel struct {
 	out, err sync.Mutex // one writer each, towards the client
 
 	exited chan struct{} // closed when the target has told an exit
+
+	// beginning is held from before the target is asked for a shell or command
+	// until its pumps run, so that an exit which comes at once waits for them.
+	beginning sync.Mutex
 
 	ctl     sync.Mutex // guards what follows
 	started bool
@@ -175,6 +179,12 @@ func (ch *channel) start(rec Channel) {
 	ch.pumps.Go(func() { ch.show(true, &ch.err, ch.target.Stderr(), ch.client.Stderr()) })
 	ch.all.Go(ch.send)
 	ch.all.Go(func() {
+		ch.c.mu.Lock()
+		warning := ch.c.warning
+		ch.c.mu.Unlock()
+		if warning != "" {
+			ch.notice(warning)
+		}
 		ch.pumps.Wait()
 		if ch.endOfOutput() {
 			ch.closeWrite()
@@ -291,6 +301,8 @@ func (ch *channel) fromTarget() {
 		}
 		_ = r.Reply(r.Type == "exit-status" || r.Type == "exit-signal", nil)
 	}
+	ch.beginning.Lock()
+	defer ch.beginning.Unlock()
 	ch.pumps.Wait()
 	ch.tellLost()
 	ch.tellExit()

@@ -36,9 +36,9 @@ type conn struct {
 
 	mu       sync.Mutex
 	channels map[*channel]struct{}
-	shown    bool // the reason for a failure was shown on some channel
-	last     bool // the client asked for no more sessions
-	refusals int
+	shown    bool          // the reason for a failure was shown on some channel
+	last     bool          // the client asked for no more sessions
+	warning  string        // the last notice, for terminals that begin after it
 	told     chan struct{} // closed when shown; nil until somebody waits
 }
 
@@ -94,7 +94,7 @@ func (c *conn) explain(ctx context.Context, chans <-chan ssh.NewChannel, reqs <-
 // reachTarget dials and, when the target has let us in, serves what it asks
 // for. What a target has sent before it went is still shown.
 func (c *conn) reachTarget() {
-	leg, ended, err := dial(c.live)
+	leg, ended, err := dial(c.live, c.p.c.TargetTime)
 	if err == nil {
 		if err = c.live.Up(c.live.Context()); err != nil {
 			_ = leg.Close()
@@ -216,6 +216,9 @@ func (c *conn) notices() {
 	for {
 		select {
 		case text := <-c.live.Notices():
+			c.mu.Lock()
+			c.warning = text
+			c.mu.Unlock()
 			for _, ch := range c.carried() {
 				ch.notice(text)
 			}

@@ -84,7 +84,7 @@ func (h *handshake) run() (*ssh.ServerConn, <-chan ssh.NewChannel, <-chan *ssh.R
 	for _, s := range h.p.c.HostSigners {
 		cfg.AddHostKey(s)
 	}
-	if err := h.nc.SetDeadline(time.Now().Add(HandshakeTime)); err != nil {
+	if err := h.nc.SetDeadline(time.Now().Add(h.p.c.HandshakeTime)); err != nil {
 		return nil, nil, nil, err
 	}
 	sc, chans, reqs, err := ssh.NewServerConn(h.nc, cfg)
@@ -95,8 +95,10 @@ func (h *handshake) run() (*ssh.ServerConn, <-chan ssh.NewChannel, <-chan *ssh.R
 }
 
 // offered answers for a key that is not proven: it looks, and changes nothing.
+// A key that is on file and refused may be proven all the same: its holder
+// alone is told why.
 func (h *handshake) offered(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
-	if _, _, err := h.p.c.Identity.Owner(h.ctx, key); err != nil {
+	if _, k, err := h.p.c.Identity.Owner(h.ctx, key); err != nil && k.Person == "" {
 		return nil, err
 	}
 	return nil, nil
@@ -108,11 +110,12 @@ func (h *handshake) proven(meta ssh.ConnMetadata, key ssh.PublicKey, _ *ssh.Perm
 	if h.refused != nil {
 		return nil, h.refused
 	}
-	person, _, err := h.p.c.Identity.Owner(h.ctx, key)
-	if err != nil {
-		return nil, err
-	}
+	person, k, err := h.p.c.Identity.Owner(h.ctx, key)
 	ad := &admission{person: person}
+	if err != nil {
+		ad.person.Name = k.Person
+		return nil, h.refuse(ad, err)
+	}
 	if ad.account, ad.target, err = ParseUser(meta.User()); err != nil {
 		return nil, h.refuse(ad, err)
 	}
@@ -171,7 +174,7 @@ func (h *handshake) touch(meta ssh.ConnMetadata, ad *admission, ask ssh.Keyboard
 		}
 		h.pending, h.asked = &pending, time.Now()
 	}
-	ctx, cancel := context.WithDeadline(h.ctx, h.asked.Add(TouchTime))
+	ctx, cancel := context.WithDeadline(h.ctx, h.asked.Add(h.p.c.TouchTime))
 	defer cancel()
 	type answer struct {
 		touch statement.Signed
@@ -204,12 +207,12 @@ func (h *handshake) touch(meta ssh.ConnMetadata, ad *admission, ask ssh.Keyboard
 func (h *handshake) touched(ad *admission, touch statement.Signed, err error) (*ssh.Permissions, error) {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return nil, h.refuse(ad, gateway.Refused("touch-time", "connect again when you have your key at hand", "nobody touched within %s", TouchTime))
+		return nil, h.refuse(ad, gateway.Refused("touch-time", "connect again when you have your key at hand", "nobody touched within %s", h.p.c.TouchTime))
 	case err != nil:
 		return nil, h.refuse(ad, err)
 	}
 	ad.touch = touch
-	return ad.permissions(), h.nc.SetDeadline(time.Now().Add(HandshakeTime))
+	return ad.permissions(), h.nc.SetDeadline(time.Now().Add(h.p.c.HandshakeTime))
 }
 
 // round sends one information request without prompts (RFC 4256 clause 3.2).

@@ -136,6 +136,8 @@ func (ch *channel) begin(r *ssh.Request, kind, command string) bool {
 		}
 		return false
 	}
+	ch.beginning.Lock()
+	defer ch.beginning.Unlock()
 	ok, err := ch.target.SendRequest(r.Type, true, r.Payload)
 	if err != nil || !ok {
 		rec.Exit(nil, "")

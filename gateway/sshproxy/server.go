@@ -50,6 +50,8 @@ type Config struct {
 	Logger       *slog.Logger
 	MaxConns     int // 0: DefaultMaxConns
 	MaxPerSource int // 0: DefaultMaxPerSource
+
+	HandshakeTime, TouchTime, TargetTime time.Duration // 0: the constants of these names
 }
 
 // Proxy serves SSH.
@@ -75,6 +77,14 @@ func New(c Config) (*Proxy, error) {
 	}
 	if c.MaxPerSource <= 0 {
 		c.MaxPerSource = DefaultMaxPerSource
+	}
+	for _, d := range []struct {
+		set *time.Duration
+		to  time.Duration
+	}{{&c.HandshakeTime, HandshakeTime}, {&c.TouchTime, TouchTime}, {&c.TargetTime, TargetTime}} {
+		if *d.set <= 0 {
+			*d.set = d.to
+		}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -25,7 +25,7 @@ type leg struct {
 
 // dial reaches the target, holds its host key to what is on file, and proves
 // the account. The error is the cause that the session ends with.
-func dial(live Live) (*leg, *gateway.Ended, error) {
+func dial(live Live, patience time.Duration) (*leg, *gateway.Ended, error) {
 	ctx, cancel := context.WithTimeout(live.Context(), DialTime)
 	defer cancel()
 	t := live.Target()
@@ -49,7 +49,7 @@ func dial(live Live) (*leg, *gateway.Ended, error) {
 		Config: algorithms(), User: live.Account().Login, Auth: auth, ClientVersion: "SSH-2.0-Portcullis",
 		HostKeyAlgorithms: pins.algorithms(), HostKeyCallback: pins.check,
 	}
-	if err := nc.SetDeadline(time.Now().Add(TargetTime)); err != nil {
+	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
 		_ = nc.Close()
 		return unreachable("the connection broke", err)
 	}
@@ -62,7 +62,7 @@ func dial(live Live) (*leg, *gateway.Ended, error) {
 		if changed := (*hostKeyError)(nil); errors.As(err, &changed) {
 			return nil, &gateway.Ended{Reason: gateway.EndHostKey, Detail: changed.Error()}, err
 		}
-		return unreachable(handshakeWord(err), err)
+		return unreachable(handshakeWord(err, patience), err)
 	}
 	return &leg{Conn: conn, chans: chans, reqs: reqs}, nil, nil
 }
@@ -75,11 +75,11 @@ func dialWord(err error) string {
 	return "it refused the connection"
 }
 
-func handshakeWord(err error) string {
+func handshakeWord(err error, patience time.Duration) string {
 	var timeout net.Error
 	switch {
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return fmt.Sprintf("it took the connection and then said nothing for %s", TargetTime)
+		return fmt.Sprintf("it took the connection and then said nothing for %s", patience)
 	case strings.Contains(err.Error(), "unable to authenticate"):
 		return "it did not accept the gateway's credential for the account"
 	case strings.Contains(err.Error(), "no common algorithm"):

@@ -1,0 +1,359 @@
+package sshproxy_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/portcullis/portcullis/gateway"
+	"github.com/portcullis/portcullis/gateway/audit"
+)
+
+// The stock client through the gateway to the stock server.
+
+func TestExecExitCodesAndStreams(t *testing.T) {
+	w := newWorld(t)
+	w.sshd()
+	for _, code := range []int{0, 1, 42, 255} {
+		cmd := w.ssh("-T", fmt.Sprintf("echo out; echo err >&2; exit %d", code))
+		cmd.Args = insertHost(cmd.Args)
+		var out, errs bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &errs
+		err := cmd.Run()
+		if exitCode(err) != code || out.String() != "out\n" || errs.String() != "err\n" {
+			t.Errorf("exit %d: got %d, stdout %q, stderr %q", code, exitCode(err), out.String(), errs.String())
+		}
+		l := w.lastLive()
+		if e := w.done(l); e.Reason != gateway.EndClientLeft {
+			t.Errorf("cause %v", e)
+		}
+		if got := w.recorded(l); got != "out\n" {
+			t.Errorf("recorded %q", got)
+		}
+	}
+}
+
+// insertHost puts the host before the command, after the options.
+func insertHost(args []string) []string {
+	last := len(args) - 1
+	return append(args[:last:last], "127.0.0.1", args[last])
+}
+
+func (w *world) run(stdin io.Reader, args ...string) (stdout, stderr string, code int) {
+	w.t.Helper()
+	cmd := w.ssh(args...)
+	cmd.Args = insertHost(cmd.Args)
+	var out, errs bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &out, &errs
+	err := cmd.Run()
+	return out.String(), errs.String(), exitCode(err)
+}
+
+// 3 MB written in the last breath of a command arrive whole, each time.
+func TestNothingLostAtExit(t *testing.T) {
+	const size = 3 << 20
+	w := newWorld(t)
+	w.sshd()
+	for _, tc := range []struct{ name, flag, command string }{
+		{"without a pty", "-T", "head -c 3145728 /dev/zero | tr '\\0' x; exit 7"},
+		{"with a pty", "-tt", "stty raw; head -c 3145728 /dev/zero | tr '\\0' x; exit 7"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			for i := range 5 { // the stock client, a connection each
+				out, errs, code := w.run(nil, tc.flag, tc.command)
+				if n := strings.Count(out, "x"); n != size || code != 7 {
+					t.Fatalf("round %d: %d of %d bytes, exit %d, stderr %q", i, n, size, code, errs)
+				}
+				w.lastLive()
+			}
+			c := w.mustClient()
+			for i := range 50 { // one connection, a channel each
+				s, err := c.NewSession()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if tc.flag == "-tt" {
+					if err := s.RequestPty("vt100", 24, 80, nil); err != nil {
+						t.Fatal(err)
+					}
+				}
+				out, err := s.Output(tc.command)
+				var status interface{ ExitStatus() int }
+				if n := bytes.Count(out, []byte("x")); n != size || !errors.As(err, &status) || status.ExitStatus() != 7 {
+					t.Fatalf("round %d: %d of %d bytes, %v", i, n, size, err)
+				}
+			}
+			w.lastLive()
+		})
+	}
+}
+
+func TestBigUploadAndDownloadAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.sshd()
+	in := make([]byte, 20<<20)
+	_, _ = rand.Read(in)
+	out, errs, code := w.run(bytes.NewReader(in), "-T", "cat")
+	if code != 0 || out != string(in) {
+		t.Fatalf("exit %d, %d of %d bytes, stderr %q", code, len(out), len(in), errs)
+	}
+	l := w.lastLive()
+	w.done(l)
+	if w.recorded(l) != string(in) {
+		t.Error("the recording holds other bytes")
+	}
+	if r := w.store.rows[l.ID()]; r.BytesIn != int64(len(in)) || r.BytesOut != int64(len(in)) {
+		t.Errorf("row counts %d in, %d out", r.BytesIn, r.BytesOut)
+	}
+}
+
+func TestHalfClose(t *testing.T) {
+	w := newWorld(t)
+	w.sshd()
+	// The client ends its input; the target still writes.
+	out, _, code := w.run(strings.NewReader("abc\n"), "-T", "cat; sleep 0.3; echo more")
+	if out != "abc\nmore\n" || code != 0 {
+		t.Errorf("got %q, exit %d", out, code)
+	}
+	// The target ends its output; the client still writes.
+	r, in := io.Pipe()
+	cmd := w.ssh("-T", "exec >&- 2>&-; cat > "+w.dir+"/sink; exit 3")
+	cmd.Args = insertHost(cmd.Args)
+	cmd.Stdin = r
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		_, _ = fmt.Fprintln(in, "line")
+		time.Sleep(100 * time.Millisecond) // a person types; nothing is waited for here
+	}
+	_ = in.Close()
+	if code := exitCode(cmd.Wait()); code != 3 {
+		t.Errorf("exit %d", code)
+	}
+	if b, err := exec.Command("cat", w.dir+"/sink").Output(); err != nil || strings.Count(string(b), "line\n") != 5 {
+		t.Errorf("sink holds %q, %v", b, err)
+	}
+}
+
+func TestTerminal(t *testing.T) {
+	w := newWorld(t)
+	w.sshd()
+	c := w.mustClient()
+	s, err := c.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RequestPty("xterm-256color", 41, 101, nil); err != nil {
+		t.Fatal(err)
+	}
+	in, _ := s.StdinPipe()
+	out := newScreen()
+	s.Stdout = out
+	if err := s.Shell(); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintln(in, "echo [$TERM]; stty size")
+	out.wait(t, "[xterm-256color]")
+	out.wait(t, "41 101")
+	for i := range 1000 { // a storm of resizes, and silly ones
+		_ = s.WindowChange(i%3, 65535*(i%2))
+	}
+	if err := s.WindowChange(50, 132); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintln(in, "stty size")
+	out.wait(t, "50 132")
+	fmt.Fprintln(in, "exit 5")
+	var status interface{ ExitStatus() int }
+	if err := s.Wait(); !errors.As(err, &status) || status.ExitStatus() != 5 {
+		t.Errorf("exit: %v", err)
+	}
+}
+
+func TestExitSignal(t *testing.T) {
+	w := newWorld(t)
+	w.sshd()
+	s, err := w.mustClient().NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Run("kill -KILL $$"); err == nil || !strings.Contains(err.Error(), "KILL") {
+		t.Errorf("exit: %v", err)
+	}
+}
+
+func TestEnvironmentIsLanguageOnly(t *testing.T) {
+	w := newWorld(t)
+	w.sshd()
+	c := w.mustClient()
+	s, err := c.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, ok := range map[string]bool{"LC_TIME": true, "LANG": true, "SECRET": false, "LD_PRELOAD": false, "LC_": false, "lc_all": false} {
+		if err := s.Setenv(name, "C.UTF-8"); (err == nil) != ok {
+			t.Errorf("env %s: %v", name, err)
+		}
+	}
+	if err := s.Setenv("LC_NAME", "a\nb"); err == nil {
+		t.Error("a value with a line break passed")
+	}
+	out, err := s.Output("echo [$LC_TIME] [$SECRET]")
+	if err != nil || string(out) != "[C.UTF-8] []\n" {
+		t.Errorf("got %q, %v", out, err)
+	}
+}
+
+// Suspending ends a shell with its sentence on the terminal, and the client
+// that comes again is told why not.
+func TestSuspendedInTheMiddle(t *testing.T) {
+	w := newWorld(t)
+	w.sshd()
+	cmd := w.ssh("-T", "echo up; sleep 60")
+	cmd.Args = insertHost(cmd.Args)
+	out, errs := newScreen(), newScreen()
+	cmd.Stdout, cmd.Stderr = out, errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	out.wait(t, "up")
+	l := w.lastLive()
+	w.store.mu.Lock()
+	w.store.closed = true
+	w.store.mu.Unlock()
+	report := w.m.EndAll(func(gateway.Session) bool { return true }, &gateway.Ended{Reason: gateway.EndSuspended})
+	if len(report) != 1 || !report[0].Closed || report[0].After > time.Second || report[0].BytesAfter != 0 {
+		t.Errorf("report = %+v", report)
+	}
+	if code := exitCode(cmd.Wait()); code != 255 {
+		t.Errorf("exit %d", code)
+	}
+	errs.wait(t, "access was suspended by the operator")
+	w.done(l)
+	_, again, code := w.run(nil, "-T", "id")
+	if code != 255 || !strings.Contains(again, "suspended by the operator") {
+		t.Errorf("again: exit %d, %q", code, again)
+	}
+	if !w.store.has(audit.SessionRefused, audit.Refused, "suspended") {
+		t.Error("no event of the refusal")
+	}
+}
+
+func TestWindowEndsOnTheTerminal(t *testing.T) {
+	w := newWorld(t)
+	w.sshd()
+	w.acc.to = gateway.Instant(time.Now().Add(3 * time.Second))
+	cmd := w.ssh("-tt", "sleep 60")
+	cmd.Args = insertHost(cmd.Args)
+	all := newScreen()
+	cmd.Stdout, cmd.Stderr = all, all
+	err := cmd.Run()
+	late := time.Since(w.acc.to)
+	if exitCode(err) != 255 || late > time.Second || late < 0 {
+		t.Errorf("exit %v, %v after the window's end", err, late)
+	}
+	all.wait(t, "this session ends in")
+	all.wait(t, "the window that was agreed is over")
+}
+
+// What the gateway does not carry is refused with a sentence, by the stock
+// client's own ways of asking.
+func TestNotCarriedByStockClient(t *testing.T) {
+	w := newWorld(t)
+	w.sshd()
+	for _, tc := range []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"sftp", []string{"-s", "sftp"}, "file transfer and other subsystems are not carried"},
+		{"jump", []string{"-W", "127.0.0.1:22", "x"}, "port forwarding and jumping are not carried"},
+		{"agent", []string{"-A", "echo done"}, "agent forwarding is not carried"},
+	} {
+		cmd := w.ssh(tc.args...)
+		cmd.Args = insertHost(cmd.Args)
+		if tc.name == "agent" {
+			sock := w.dir + "/agent"
+			agent := exec.Command("ssh-agent", "-D", "-a", sock)
+			if err := agent.Start(); err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = agent.Process.Signal(syscall.SIGTERM); _ = agent.Wait() }()
+			waitFile(t, sock)
+			cmd.Env = append(cmd.Env, "SSH_AUTH_SOCK="+sock)
+		}
+		if tc.name == "jump" {
+			cmd.Args = cmd.Args[:len(cmd.Args)-1]
+		}
+		out, _ := cmd.CombinedOutput()
+		if !strings.Contains(string(out), tc.want) {
+			t.Errorf("%s: said %q", tc.name, out)
+		}
+		w.lastLive()
+	}
+	if !w.store.has(audit.SessionChannel, audit.Refused, "not carried") {
+		t.Error("no event")
+	}
+}
+
+// screen collects output and waits for text in it.
+type screen struct {
+	mu   sync.Mutex
+	buf  bytes.Buffer
+	more chan struct{}
+}
+
+func newScreen() *screen { return &screen{more: make(chan struct{}, 1)} }
+
+func (s *screen) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case s.more <- struct{}{}:
+	default:
+	}
+	return s.buf.Write(p)
+}
+
+func (s *screen) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.buf.String()
+}
+
+func (s *screen) wait(t testing.TB, text string) {
+	t.Helper()
+	limit := time.After(patience)
+	for !strings.Contains(s.String(), text) {
+		select {
+		case <-s.more:
+		case <-limit:
+			t.Fatalf("waited for %q, saw %q", text, s.String())
+		}
+	}
+}
+
+func waitFile(t testing.TB, path string) {
+	t.Helper()
+	limit, tick := time.After(patience), time.NewTicker(5*time.Millisecond)
+	defer tick.Stop()
+	for {
+		if err := exec.Command("test", "-e", path).Run(); err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-limit:
+			t.Fatalf("%s did not appear", path)
+		}
+	}
+}
