@@ -1,0 +1,282 @@
+package killswitch_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/portcullis/portcullis/gateway"
+	"github.com/portcullis/portcullis/gateway/audit"
+	"github.com/portcullis/portcullis/gateway/cluster"
+	"github.com/portcullis/portcullis/gateway/killswitch"
+	"github.com/portcullis/portcullis/gateway/statement"
+	"github.com/portcullis/portcullis/gateway/trust"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var acme = gateway.Scope{Kind: gateway.ScopeVendor, Name: "acme"}
+
+// memStore keeps one test's orders: a transaction at a time, all or nothing.
+type memStore struct {
+	mu         sync.Mutex
+	standings  map[gateway.Scope]killswitch.Standing
+	orders     map[string]gateway.Suspension
+	halves     map[string][]killswitch.Restoration
+	statements map[gateway.Digest]statement.Signed
+	events     []audit.Event
+	cancelled  int
+	down       error
+	hang       bool
+	failAfter  int // Updates that succeed before all fail; negative: never
+}
+
+func newMemStore() *memStore {
+	return &memStore{
+		standings: map[gateway.Scope]killswitch.Standing{acme: {State: gateway.Active, Epoch: 1}, {Kind: gateway.ScopeVendor, Name: "other"}: {State: gateway.Active, Epoch: 1},
+			{Kind: gateway.ScopePerson, Name: "ana"}: {State: gateway.Active, Epoch: 1}, {Kind: gateway.ScopePerson, Name: "bob"}: {State: gateway.Active, Epoch: 1}},
+		orders: map[string]gateway.Suspension{}, halves: map[string][]killswitch.Restoration{}, statements: map[gateway.Digest]statement.Signed{}, failAfter: -1,
+	}
+}
+
+func (s *memStore) Suspension(_ context.Context, id string) (gateway.Suspension, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o, ok := s.orders[id]
+	if !ok {
+		return o, gateway.ErrNotFound
+	}
+	return o, nil
+}
+
+func (s *memStore) Suspensions(context.Context) ([]gateway.Suspension, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := slices.Collect(maps.Values(s.orders))
+	slices.SortFunc(list, func(a, b gateway.Suspension) int { return strings.Compare(b.ID, a.ID) })
+	return list, nil
+}
+
+func (s *memStore) Epochs(ctx context.Context) (vendors, people map[string]killswitch.Standing, err error) {
+	s.mu.Lock()
+	down, hang := s.down, s.hang
+	defer s.mu.Unlock()
+	if hang {
+		s.mu.Unlock()
+		<-ctx.Done()
+		s.mu.Lock()
+		return nil, nil, ctx.Err()
+	}
+	if down != nil {
+		return nil, nil, down
+	}
+	vendors, people = map[string]killswitch.Standing{}, map[string]killswitch.Standing{}
+	for k, v := range s.standings {
+		if k.Kind == gateway.ScopeVendor {
+			vendors[k.Name] = v
+		} else {
+			people[k.Name] = v
+		}
+	}
+	return vendors, people, nil
+}
+
+func (s *memStore) Statement(_ context.Context, d gateway.Digest) (statement.Signed, error) {
+	st, ok := s.statements[d]
+	if !ok {
+		return st, gateway.ErrNotFound
+	}
+	return st, nil
+}
+
+// Update copies the whole store, so that an error leaves it as it was.
+func (s *memStore) Update(_ context.Context, f func(killswitch.Tx) error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.down != nil {
+		return s.down
+	}
+	if s.failAfter == 0 {
+		return errors.New("disk full")
+	}
+	if s.failAfter > 0 {
+		s.failAfter--
+	}
+	t := &memTx{standings: maps.Clone(s.standings), orders: maps.Clone(s.orders), halves: maps.Clone(s.halves), statements: maps.Clone(s.statements), cancelled: s.cancelled}
+	if err := f(t); err != nil {
+		return err
+	}
+	s.standings, s.orders, s.halves, s.statements, s.cancelled = t.standings, t.orders, t.halves, t.statements, t.cancelled
+	s.events = append(s.events, t.events...)
+	return nil
+}
+
+type memTx struct {
+	standings  map[gateway.Scope]killswitch.Standing
+	orders     map[string]gateway.Suspension
+	halves     map[string][]killswitch.Restoration
+	statements map[gateway.Digest]statement.Signed
+	events     []audit.Event
+	cancelled  int
+}
+
+func (t *memTx) Append(e audit.Event) error { t.events = append(t.events, e); return nil }
+func (t *memTx) PutStatement(s statement.Signed) error {
+	if _, used := t.statements[s.Digest]; used {
+		return gateway.ErrUsed
+	}
+	t.statements[s.Digest] = s
+	return nil
+}
+func (t *memTx) Standing(sc gateway.Scope) (killswitch.Standing, error) {
+	st, ok := t.standings[sc]
+	if !ok {
+		return st, gateway.ErrNotFound
+	}
+	return st, nil
+}
+func (t *memTx) SetStanding(sc gateway.Scope, from uint64, to killswitch.Standing, _ time.Time) error {
+	if t.standings[sc].Epoch != from {
+		return gateway.ErrStale
+	}
+	t.standings[sc] = to
+	return nil
+}
+func (t *memTx) Cancel(gateway.Scope, string, time.Time) (gateway.Cancelled, error) {
+	t.cancelled++
+	return gateway.Cancelled{Requests: 2, Grants: 1, Logins: 3}, nil
+}
+func (t *memTx) PutSuspension(s gateway.Suspension) error { t.orders[s.ID] = s; return nil }
+func (t *memTx) LiveSessions(gateway.Scope) ([]gateway.Session, error) {
+	return []gateway.Session{{ID: "ses_1", Vendor: "acme"}}, nil
+}
+func (t *memTx) PutRestoration(id string, _ uint64, signer string, d gateway.Digest) ([]killswitch.Restoration, error) {
+	for _, h := range t.halves[id] {
+		if h.Signer == signer {
+			return nil, gateway.ErrUsed
+		}
+	}
+	t.halves[id] = append(slices.Clone(t.halves[id]), killswitch.Restoration{Signer: signer, Statement: d})
+	return t.halves[id], nil
+}
+
+// chain believes whoever the statement says signed it.
+type chain struct{ err error }
+
+func (c *chain) CheckFresh(_ context.Context, s statement.Signed) (trust.Checked, error) {
+	if c.err != nil {
+		return trust.Checked{}, c.err
+	}
+	st, body, err := s.Parse()
+	return trust.Checked{Statement: st, Body: body, Signer: gateway.Person{Name: st.Signer}}, err
+}
+
+// sessions is a registry of rows.
+type sessions struct {
+	mu    sync.Mutex
+	live  []gateway.Session
+	stuck bool
+	ends  []gateway.EndReason
+}
+
+func (s *sessions) Live() []gateway.Session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.live)
+}
+func (s *sessions) EndAll(match func(gateway.Session) bool, cause *gateway.Ended) []gateway.ClosedSession {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []gateway.ClosedSession
+	s.live = slices.DeleteFunc(s.live, func(l gateway.Session) bool {
+		if !match(l) {
+			return false
+		}
+		out = append(out, gateway.ClosedSession{Session: l.ID, Closed: !s.stuck, After: time.Millisecond})
+		s.ends = append(s.ends, cause.Reason)
+		return !s.stuck
+	})
+	return out
+}
+
+type floor struct {
+	mu sync.Mutex
+	at map[string]uint64
+}
+
+func (f *floor) Raise(subject string, v uint64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.at[subject] = max(f.at[subject], v)
+	return nil
+}
+
+type world struct {
+	t     *testing.T
+	store *memStore
+	chain *chain
+	ses   *sessions
+	bus   *cluster.Local
+	floor *floor
+	k     *killswitch.Service
+	key   ed25519.PrivateKey
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, store: newMemStore(), chain: &chain{}, bus: cluster.NewLocal(10*time.Second, nil), floor: &floor{at: map[string]uint64{}}, key: key}
+	w.ses = &sessions{live: []gateway.Session{
+		{ID: "ses_1", Vendor: "acme", Person: "ana", Epochs: gateway.Epochs{Vendor: 1, Person: 1}},
+		{ID: "ses_2", Vendor: "other", Person: "bob", Epochs: gateway.Epochs{Vendor: 1, Person: 1}},
+	}}
+	w.k, err = killswitch.New(killswitch.Config{Store: w.store, Statements: w.store, Chain: w.chain, Sessions: w.ses, Bus: w.bus, Floor: w.floor, Node: "node-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// by signs a body in a person's name.
+func (w *world) by(signer string, body statement.Body) statement.Signed {
+	w.t.Helper()
+	st, err := statement.Draft("http://localhost:8080", signer, time.Now(), nil, body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	s, err := statement.Seal(st)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return s.SignEd25519(w.key)
+}
+
+func (w *world) suspend(signer string) (gateway.Suspension, error) {
+	w.t.Helper()
+	b, err := w.k.DraftSuspend(w.t.Context(), gateway.Person{Name: signer}, acme, "breach in the news")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return w.k.Suspend(w.t.Context(), w.by(signer, b))
+}
+
+func (w *world) names() []audit.Name {
+	w.store.mu.Lock()
+	defer w.store.mu.Unlock()
+	var n []audit.Name
+	for _, e := range w.store.events {
+		n = append(n, e.Name)
+	}
+	return n
+}
