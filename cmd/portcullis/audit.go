@@ -180,7 +180,7 @@ func (auditVerifyCmd) Run(r *run) error {
 	if err != nil {
 		return err
 	}
-	keys, err := openKeysIn(cfg.Data)
+	keys, err := keysIn(cfg.Data)
 	if err != nil {
 		return err
 	}

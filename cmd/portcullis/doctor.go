@@ -80,7 +80,7 @@ func lookAtFiles(cfg Config) []finding {
 	add("data folder", private(cfg.Data), cfg.Data+" is the service's alone", "chmod 700 "+cfg.Data)
 	_, err := loadPolicy(cfg.Policy)
 	add("policy", err, "the rules hold", "run `portcullis policy check`")
-	keys, err := openKeysIn(cfg.Data)
+	keys, err := keysIn(cfg.Data)
 	add("keys", err, "the keys are there and nobody else can read them", "the line names the file and the mode")
 	if err == nil {
 		root := machineRoot(keys)

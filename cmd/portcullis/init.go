@@ -116,6 +116,14 @@ func (c *initCmd) isRoot(r *run, cfg Config) error {
 	return nil
 }
 
+// keysIn opens the keys of a gateway that has made them, and makes none.
+func keysIn(data string) (*certs.Authority, error) {
+	if _, err := os.Stat(filepath.Join(data, "keys")); err != nil {
+		return nil, hinted(fmt.Errorf("no keys in %s", data), "`portcullis init` makes them")
+	}
+	return certs.Open(filepath.Join(data, "keys"))
+}
+
 func openKeysIn(data string) (*certs.Authority, error) {
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data folder: %w", err)

@@ -25,7 +25,7 @@ type policyCheckCmd struct {
 func (p *policyCheckCmd) Run(r *run) error {
 	dir := p.Dir
 	if dir == "" {
-		cfg, err := r.config()
+		cfg, err := r.configOf()
 		if err != nil {
 			return err
 		}
