@@ -113,6 +113,10 @@ var keyAttacks = []attack{
 			inv.Epochs = gateway.Epochs{Vendor: 1, Person: 1}
 			enrol(w, inv, token, w.Do(trusttest.Admin, inv).Digest, s.Digest)
 		}},
+	{name: "key: let in by a key from before a suspension", ask: newest, closed: true, want: "was enrolled before a suspension", before: restored,
+		edit: func(w *trusttest.World) { w.EnrolMore(trusttest.Engineer) }},
+	{name: "ssh key: added by a key from before a suspension", ask: sshKey, want: "vendor acme of its signer was suspended or removed then", before: restored,
+		edit: func(w *trusttest.World) { w.AddSSHKey(trusttest.Engineer) }},
 	{name: "key: pinned to an older life than its vendor's", ask: key(trusttest.Engineer), closed: true, want: "is from before a suspension", before: restored,
 		edit: func(w *trusttest.World) { w.Advance(time.Hour) }},
 	{name: "key: from before a suspension, row brought up to date", ask: key(trusttest.Engineer), want: "its epochs is not what was signed",
