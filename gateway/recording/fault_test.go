@@ -139,6 +139,7 @@ func TestP3SyncFails(t *testing.T) {
 			return nil
 		}
 		r := start(t, v, "ses_1")
+		time.Sleep(time.Second) // the new folder's own sync is over
 		broken.Store(true)
 		begun := time.Now()
 		ch := shell(t, r)
@@ -270,6 +271,24 @@ func TestReserve(t *testing.T) {
 		must(t, v.Verify("ses_1"))
 		if info, err := v.Find("ses_1"); err != nil || info.State != Interrupted || !strings.Contains(info.Fault, "reserve") {
 			t.Errorf("%+v, %v", info, err)
+		}
+	})
+}
+
+// TestSealLetsGo holds that who waits for the disk is told of the seal.
+func TestSealLetsGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, openVault(t, t.TempDir()), "ses_1")
+		ch := shell(t, r)
+		r.stop(errSealed) // as Seal does first
+		<-r.done
+		time.Sleep(2 * time.Second)
+		held := make(chan error)
+		go func() { held <- ch.Output(Stdout, []byte("late")) }()
+		synctest.Wait()
+		sealIt(t, r)
+		if err := <-held; !gateway.IsCode(err, gateway.CodeConflict) {
+			t.Errorf("output held back over the seal: %v", err)
 		}
 	})
 }

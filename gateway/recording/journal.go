@@ -101,10 +101,7 @@ func (j *journal) append(k kind, channel uint32, payload []byte) error {
 		return err
 	}
 	if err := j.put(k, channel, j.clock(), payload); err != nil {
-		// What the kernel took of the frame is cut off again, so that the file
-		// ends with a whole frame; where that fails too, Recover does it.
-		_ = j.file.Truncate(j.size)
-		return j.fault.fail(err)
+		return j.fault.fail(err) // what the kernel took of the frame, close cuts off, or Recover
 	}
 	j.touch()
 	for w := range j.watchers {

@@ -256,3 +256,47 @@ func TestRecoverSaysThatTheManifestIsDamaged(t *testing.T) {
 		t.Errorf("%+v, %v", info, err)
 	}
 }
+
+// TestRecoverKeepsEveryTornByte tears the footer that a first Recover has
+// written: what that one had kept aside is still there after the second.
+func TestRecoverKeepsEveryTornByte(t *testing.T) {
+	root, rel := halfWritten(t)
+	segment := filepath.Join(root, rel, segmentName(output, 1))
+	cut := func(n int64) {
+		info, err := os.Stat(segment)
+		must(t, err)
+		must(t, os.Truncate(segment, info.Size()-n))
+	}
+	cut(2)
+	v := openVault(t, root)
+	_, err := v.Recover(t.Context())
+	must(t, err)
+	first, err := v.Find("ses_1")
+	must(t, err)
+	must(t, os.Remove(filepath.Join(root, rel, sealName)))
+	cut(1)
+	_, err = v.Recover(t.Context())
+	must(t, err)
+	must(t, v.Verify("ses_1"))
+	second, err := v.Find("ses_1")
+	must(t, err)
+	if want := first.Torn + frameHead + footerSize + frameTail - 1; second.Torn != want {
+		t.Errorf("%d bytes are kept aside, want %d", second.Torn, want)
+	}
+}
+
+// TestRecoverNamesAForgedSegment seals a closed segment that was changed, with
+// right checksums, before it could be sealed, but says so.
+func TestRecoverNamesAForgedSegment(t *testing.T) {
+	root, rel := halfWritten(t, small(200))
+	forge(t, filepath.Join(root, rel, segmentName(output, 1)))
+	v := openVault(t, root)
+	all, err := v.Recover(t.Context())
+	must(t, err)
+	if len(all) != 1 || !strings.Contains(all[0].Fault, segmentName(output, 1)) {
+		t.Errorf("recovered %+v", all)
+	}
+	if err := v.Verify("ses_1"); err == nil || !strings.Contains(err.Error(), segmentName(output, 1)) {
+		t.Errorf("verify: %v", err)
+	}
+}

@@ -98,7 +98,18 @@ func TestVerifyNamesWhatWasDone(t *testing.T) {
 			must(t, os.WriteFile(filepath.Join(dir, second), append(raw, 'x'), fileMode))
 		}, second},
 		"frame rewritten with its checksum": {func(t *testing.T, dir, _ string) { forge(t, filepath.Join(dir, second)) }, second},
-		"segment cut off":                   {func(t *testing.T, dir, _ string) { must(t, os.Truncate(filepath.Join(dir, second), headerSize)) }, second},
+		"footer rewritten with its checksum": {func(t *testing.T, dir, _ string) {
+			path := filepath.Join(dir, second)
+			raw, err := os.ReadFile(path)
+			must(t, err)
+			r := newReader(bytes.NewReader(raw), false)
+			must(t, drain(r))
+			at := len(raw) - frameHead - footerSize - frameTail
+			payload := bytes.Clone(raw[at+frameHead : len(raw)-frameTail])
+			copy(raw[at:], encodeFrame(r.seed, frame{kind: kindFooter, channel: 9, at: r.counts.last, payload: payload}))
+			must(t, os.WriteFile(path, raw, fileMode))
+		}, second},
+		"segment cut off": {func(t *testing.T, dir, _ string) { must(t, os.Truncate(filepath.Join(dir, second), headerSize)) }, second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v, dir, other := sealedWorld(t)
