@@ -36,8 +36,12 @@ func (s *Service) Run(ctx context.Context) error {
 func (s *Service) turn(ctx context.Context) time.Duration {
 	if by := s.clock.step(); by != 0 {
 		s.log.Warn("clock stepped", "by", by)
+		reason := "the wall clock was set by " + by.Round(time.Millisecond).String()
+		if by < 0 {
+			reason += "; windows go on ending by the time before it until the gateway is restarted"
+		}
 		s.record(ctx, audit.Event{
-			Name: audit.ClockStep, Actor: "gateway", Reason: "the wall clock was set by " + by.Round(time.Millisecond).String(),
+			Name: audit.ClockStep, Actor: "gateway", Reason: reason,
 			Detail: map[string]string{"node": s.node, "by": by.String(), "now": stamp(s.clock.now())},
 		})
 	}

@@ -198,7 +198,7 @@ func (s *Service) opens(ctx context.Context, e entitled, touch statement.Signed)
 	if body.Binding == statement.BindLogin {
 		oldest += TicketLife // it was fresh when the ticket was made of it
 	}
-	if age := s.clock.late().Sub(checked.Statement.At); age > oldest || age < -skew {
+	if age := s.clock.now().Sub(checked.Statement.At); age > oldest || age < -skew {
 		return nil, gateway.Refused("touch-age", "connect again and touch your key", "the touch is %s old; at most %s are allowed", age.Round(time.Second), oldest)
 	}
 	return body, nil
@@ -249,7 +249,7 @@ func (s *Service) TakeTicket(ctx context.Context, p gateway.Person, id string) (
 	var t Ticket
 	err := s.store.Update(ctx, func(tx Tx) error {
 		var err error
-		if t, err = tx.TakeTicket(p.Name, id, s.clock.late()); err != nil {
+		if t, err = tx.TakeTicket(p.Name, id, s.clock.now()); err != nil {
 			return err
 		}
 		return tx.Append(audit.Event{Name: audit.TicketTaken, Actor: p.Name, Vendor: p.Vendor, Grant: id, Statement: t.Touch})
