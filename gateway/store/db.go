@@ -34,7 +34,8 @@ type Config struct {
 	Logger         *slog.Logger           // nil: no log
 }
 
-// DB is an open store. It owns one goroutine, the writer; Close waits for it.
+// DB is an open store. It owns the writer's goroutine and at most one probe's;
+// Close waits for both.
 type DB struct {
 	cfg   Config
 	reads conn
@@ -81,6 +82,7 @@ func (db *DB) Close() error {
 	db.once.Do(func() {
 		close(db.closing)
 		db.owned.Wait()
+		db.probing <- struct{}{} // the last probe has ended; no other begins
 		err = errors.Join(db.saveSeen(), db.cfg.Reader.Close(), db.cfg.Writer.Close())
 	})
 	return err
@@ -97,7 +99,7 @@ func (db *DB) Healthy(ctx context.Context) error {
 		return gateway.Unavailable("store", errClosed)
 	}
 	answer := make(chan error, 1)
-	go func() { // ends with the probe; a hanging disk holds on to it, and to its token
+	go func() { // Close waits for its token; a hanging disk holds on to both
 		defer func() { <-db.probing }()
 		answer <- db.probe(ctx)
 	}()

@@ -63,12 +63,17 @@ func Open(path string, opts Options) (*store.DB, error) {
 	}
 	db, err := store.New(store.Config{
 		Writer: writer, Reader: reader, Sealer: opts.Sealer, Now: opts.Now, AfterCommit: opts.AfterCommit, Logger: opts.Logger,
-		Dialect: store.Dialect{Begin: "BEGIN IMMEDIATE", Fault: fault, Inspect: inspect},
+		Dialect: Dialect(),
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %q: %w", path, err), reader.Close(), writer.Close())
 	}
 	return db, nil
+}
+
+// Dialect is what store.New needs to know of SQLite.
+func Dialect() store.Dialect {
+	return store.Dialect{Begin: "BEGIN IMMEDIATE", Fault: fault, Inspect: inspect}
 }
 
 // private makes sure that the file is there and is the gateway's alone. SQLite

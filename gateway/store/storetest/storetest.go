@@ -1,0 +1,41 @@
+package storetest
+
+import (
+	"testing"
+
+	"github.com/portcullis/portcullis/gateway/store"
+)
+
+// Opener opens a fresh, empty store that lives as long as the test.
+type Opener func(t *testing.T) *store.DB
+
+// Run holds a store to everything that the rooms rely on.
+func Run(t *testing.T, open Opener) {
+	for _, story := range []struct {
+		name string
+		tell func(*testing.T, *store.DB)
+	}{
+		{"rows read back as they were written", rowsReadBack},
+		{"versions are compared and swapped", versions},
+		{"a put leaves the standing to the kill switch", standingStays},
+		{"single-use things are used once by fifty at a time", usedOnce},
+		{"a counter moves by compare-and-swap", counters},
+		{"keys and invitations are taken for ever", takenForEver},
+		{"lists are filtered, newest first, paged", lists},
+		{"what is due and what is next", due},
+		{"a suspension cancels what could let anybody back in", cancels},
+		{"epochs are seen inside the transaction", epochs},
+		{"restorations count people", restorations},
+		{"scope statements keep their order", scopeStatements},
+		{"last-seen times are shown at once", lastSeen},
+		{"an update is whole or not there", whole},
+		{"a panic undoes its own update only", panics},
+		{"a cancelled caller does not begin", cancelled},
+		{"the log keeps the order of its commits", logOrder},
+		{"the log is searched and followed", logRead},
+		{"two hundred updates share their commits", groupCommit},
+		{"a closed store says so", closed},
+	} {
+		t.Run(story.name, func(t *testing.T) { story.tell(t, open(t)) })
+	}
+}
