@@ -3,6 +3,7 @@ package recording
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"unicode/utf8"
 
@@ -91,7 +92,7 @@ func cut(s string) string { return s[:min(len(s), maxText)] }
 
 // sayClosed turns a byte that comes after the seal into a refusal.
 func sayClosed(err error) error {
-	if err == errSealed {
+	if errors.Is(err, errSealed) {
 		return gateway.Conflict("recorder", "the session is over and its recording is sealed, so nothing more passes")
 	}
 	return err

@@ -93,7 +93,7 @@ func TestFollowerLeaves(t *testing.T) {
 	v := openVault(t, t.TempDir())
 	shell(t, start(t, v, "ses_1"))
 	full := errors.New("the browser is gone")
-	if err := v.Follow(t.Context(), "ses_1", func(Frame) error { return full }); err != full {
+	if err := v.Follow(t.Context(), "ses_1", func(Frame) error { return full }); !errors.Is(err, full) {
 		t.Errorf("ended with %v", err)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -103,7 +103,7 @@ func TestFollowerLeaves(t *testing.T) {
 		}
 		return nil
 	})
-	if err != full {
+	if !errors.Is(err, full) {
 		t.Errorf("ended with %v", err)
 	}
 	if len(v.recorderOf("ses_1").out.watchers) != 0 {

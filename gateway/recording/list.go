@@ -115,8 +115,8 @@ func (v *Vault) info(dir string) (Info, error) {
 	if errors.Is(err, fs.ErrNotExist) && !exists(filepath.Join(dir, sealName)) {
 		return info, fs.ErrNotExist
 	}
-	m, err := v.readManifest(raw)
-	if err != nil || m.Meta.Session != info.Session {
+	m, bad := v.readManifest(raw)
+	if bad != nil || m.Meta.Session != info.Session {
 		info.State = Damaged
 		return info, nil
 	}
@@ -129,8 +129,8 @@ func (v *Vault) info(dir string) (Info, error) {
 	if err != nil {
 		return info, gateway.Unavailable("recorder", err)
 	}
-	s, err := v.readSeal(raw)
-	if err != nil || s.Session != info.Session {
+	s, bad := v.readSeal(raw)
+	if bad != nil || s.Session != info.Session {
 		info.State = Damaged
 		return info, nil
 	}
