@@ -50,7 +50,7 @@ func (d *demoCmd) check(r *run) (err error) {
 			fmt.Fprintln(r.errOut, "portcullis: what the check left is in", dir)
 		}
 	}()
-	web, err := freeAddr()
+	web, err := freeAddr(ctx)
 	if err != nil {
 		return err
 	}
@@ -67,8 +67,8 @@ func (d *demoCmd) check(r *run) (err error) {
 	return c.play()
 }
 
-func freeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func freeAddr(ctx context.Context) (string, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}

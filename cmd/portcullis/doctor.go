@@ -122,7 +122,7 @@ func room(cfg Config) error {
 	if err := unix.Statfs(dir, &st); err != nil {
 		return err
 	}
-	if free := int64(st.Bavail) * st.Bsize; free < least { //nolint:gosec // a disk has less than 2^63 bytes
+	if free := int64(st.Bavail) * st.Bsize; free < least {
 		return fmt.Errorf("%s has %s free; recordings want at least %s", dir, size(free), size(least))
 	}
 	return nil

@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"go.yaml.in/yaml/v4"
 
@@ -35,8 +33,7 @@ func (c *initCmd) Run(r *run) error {
 	if err != nil {
 		return err
 	}
-	if conn, err := net.DialTimeout("unix", cfg.Socket(), time.Second); err == nil {
-		conn.Close()
+	if answers(r.ctx, cfg.Socket()) {
 		return hinted(errors.New("the gateway is running"), "print a fresh link with `portcullis invite "+c.Name+"`")
 	}
 	rooms, err := open(cfg, slog.New(slog.NewTextHandler(r.errOut, &slog.HandlerOptions{Level: slog.LevelWarn})))
@@ -93,7 +90,7 @@ func (c *initCmd) prepare(r *run) (cfg Config, fresh bool, err error) {
 	if cfg, err = ParseConfig(raw); err != nil {
 		return cfg, false, err
 	}
-	if err := os.MkdirAll(filepath.Dir(r.Config), 0o755); err != nil { //nolint:gosec // /etc/portcullis holds no secret
+	if err := os.MkdirAll(filepath.Dir(r.Config), 0o755); err != nil {
 		return cfg, false, err
 	}
 	f, err := os.OpenFile(r.Config, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // the configuration holds no secret

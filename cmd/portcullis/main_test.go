@@ -101,7 +101,7 @@ func TestInitRefusesAConfigurationOfAnotherMachine(t *testing.T) {
 
 func TestSocketIsTheOwnersAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "portcullis.sock")
-	l, err := listenSocket(path)
+	l, err := listenSocket(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,14 +115,14 @@ func TestSocketIsTheOwnersAlone(t *testing.T) {
 			c.Close()
 		}
 	}()
-	if _, err := listenSocket(path); err == nil || !strings.Contains(err.Error(), "another gateway") {
+	if _, err := listenSocket(t.Context(), path); err == nil || !strings.Contains(err.Error(), "another gateway") {
 		t.Errorf("a second gateway took the socket: %v", err)
 	}
 }
 
 func TestSocketOfADeadGatewayIsReplaced(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "portcullis.sock")
-	l, err := net.Listen("unix", path)
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func TestSocketOfADeadGatewayIsReplaced(t *testing.T) {
 		u.SetUnlinkOnClose(false)
 	}
 	l.Close()
-	again, err := listenSocket(path)
+	again, err := listenSocket(t.Context(), path)
 	if err != nil {
 		t.Fatalf("the socket of a dead gateway is in the way: %v", err)
 	}

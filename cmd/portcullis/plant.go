@@ -57,7 +57,7 @@ func startTarget(ctx context.Context, dir, name string, userCA ssh.PublicKey, lo
 	if err != nil {
 		return nil, err
 	}
-	port, err := targetPort(filepath.Join(dir, "port"))
+	port, err := targetPort(ctx, filepath.Join(dir, "port"))
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func startTarget(ctx context.Context, dir, name string, userCA ssh.PublicKey, lo
 		}
 	}
 	t := &sshTarget{name: name, addr: "127.0.0.1:" + port, hostKey: hostKey, login: me.Username, done: make(chan struct{})}
-	t.cmd = exec.Command(sshd, "-D", "-e", "-f", conf) // its end is Stop's, not the context's: sessions end first
+	t.cmd = exec.CommandContext(context.WithoutCancel(ctx), sshd, "-D", "-e", "-f", conf) // its end is Stop's, not the context's: sessions end first
 	t.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	t.cmd.Stdout, t.cmd.Stderr = log, log
 	if err := t.cmd.Start(); err != nil {
@@ -182,16 +182,16 @@ func targetHostKey(path string) (string, error) {
 }
 
 // targetPort keeps the port of the first start if it is still free.
-func targetPort(path string) (string, error) {
+func targetPort(ctx context.Context, path string) (string, error) {
 	if raw, err := os.ReadFile(path); err == nil {
 		port := strings.TrimSpace(string(raw))
-		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+		if l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:"+port); err == nil {
 			l.Close()
 			return port, nil
 		}
 		return "", hinted(fmt.Errorf("port %s of the sample plant is in use", port), "stop what uses it, or remove the demo's data folder to begin anew")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -95,7 +94,7 @@ func (r *rooms) openPolicy() (err error) {
 }
 
 func loadPolicy(dir string) (*policy.Set, error) {
-	var fsys fs.FS = policy.DefaultFiles()
+	fsys := policy.DefaultFiles()
 	if dir != "" {
 		fsys = os.DirFS(dir)
 	}

@@ -94,7 +94,7 @@ func newGateway(ctx context.Context, cfg Config, log *slog.Logger) (_ *gatewayd,
 	g.shout()
 	// The socket comes first: whoever holds it is the one gateway of this
 	// data folder, and only that one may recover.
-	if g.sock, err = listenSocket(cfg.Socket()); err != nil {
+	if g.sock, err = listenSocket(ctx, cfg.Socket()); err != nil {
 		return nil, err
 	}
 	if err := g.recover(ctx); err != nil {
@@ -103,7 +103,7 @@ func newGateway(ctx context.Context, cfg Config, log *slog.Logger) (_ *gatewayd,
 	if err := g.joinPages(); err != nil {
 		return nil, err
 	}
-	return g, g.listen()
+	return g, g.listen(ctx)
 }
 
 // shout says what is unsafe about this setup.
@@ -151,7 +151,7 @@ func (g *gatewayd) sshAddress() string {
 	return net.JoinHostPort(u.Hostname(), port)
 }
 
-func (g *gatewayd) listen() (err error) {
+func (g *gatewayd) listen(ctx context.Context) (err error) {
 	for _, l := range []struct {
 		what, addr string
 		into       *net.Listener
@@ -159,7 +159,7 @@ func (g *gatewayd) listen() (err error) {
 		if l.addr == off {
 			continue
 		}
-		if *l.into, err = net.Listen("tcp", l.addr); err != nil {
+		if *l.into, err = (&net.ListenConfig{}).Listen(ctx, "tcp", l.addr); err != nil {
 			return hinted(fmt.Errorf("listen.%s: %w", l.what, err), "stop what uses the address, or set another in the configuration")
 		}
 	}
@@ -187,7 +187,7 @@ func (g *gatewayd) tlsConfig() (*tls.Config, error) {
 	}
 	path := filepath.Join(g.cfg.Data, "web-ca.pem")
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		if err := os.WriteFile(path, authority, 0o644); err != nil { //nolint:gosec // a certificate is public
+		if err := os.WriteFile(path, authority, 0o644); err != nil {
 			return nil, err
 		}
 		g.log.Info("the pages' certificate is by this gateway's own authority; import it in the browsers", "file", path)

@@ -20,21 +20,30 @@ const socketHeaderTimeout = 5 * time.Second
 // listenSocket listens on the local socket: mode 0600, and every caller's
 // user is asked of the kernel besides. A socket that a dead gateway left
 // behind is replaced; one that answers is not.
-func listenSocket(path string) (net.Listener, error) {
-	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
-		c.Close()
+func listenSocket(ctx context.Context, path string) (net.Listener, error) {
+	if answers(ctx, path) {
 		return nil, hinted(fmt.Errorf("another gateway already runs with %s", path), "stop it first, or give this one another data folder")
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
 	old := syscall.Umask(0o177)
-	l, err := net.Listen("unix", path)
+	l, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
 	syscall.Umask(old)
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}
 	return &peerListener{l}, nil
+}
+
+// answers reports whether somebody listens on a unix socket.
+func answers(ctx context.Context, path string) bool {
+	c, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "unix", path)
+	if err != nil {
+		return false
+	}
+	c.Close()
+	return true
 }
 
 // peerListener lets in root and the gateway's own user only.
