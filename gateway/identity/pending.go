@@ -47,6 +47,7 @@ type Pending struct {
 	ID   string // unguessable, for the link
 	Code string // to compare terminal and page: "K7M-4Q2"
 
+	ctx     context.Context // of the connection
 	waiting Waiting
 	done    chan Touched
 	cancel  context.CancelCauseFunc
@@ -74,7 +75,7 @@ func (s *Service) Await(ctx context.Context, w Waiting) (*Pending, error) {
 	if err := s.ComesFrom(ctx, w.Person, w.Source); err != nil {
 		return nil, err
 	}
-	p := &Pending{ID: rand.Text(), waiting: w, done: make(chan Touched, 1)}
+	p := &Pending{ID: rand.Text(), ctx: ctx, waiting: w, done: make(chan Touched, 1)}
 	if err := s.awaiting.add(p); err != nil {
 		return nil, err
 	}
@@ -191,7 +192,7 @@ func (s *Service) Refuse(id, person string) error {
 		p.cancel(nil)
 		e := refusal(audit.TouchRefused, p.waiting.Person, p.waiting.Source, no)
 		e.Target, e.Account, e.Grant, e.Request = p.waiting.Grant.Target, p.waiting.Grant.Account, p.waiting.Grant.ID, p.waiting.Grant.Request
-		s.record(context.Background(), e)
+		s.record(p.ctx, e)
 	}
 	return nil
 }

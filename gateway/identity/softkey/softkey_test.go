@@ -1,10 +1,10 @@
 package softkey_test
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
-	"encoding/json"
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/go-webauthn/webauthn/webauthn"
 
