@@ -48,7 +48,7 @@ func (s *Server) vendor(v *visit) error {
 		"Targets":  slices.DeleteFunc(slices.Clone(targets), func(t gateway.Target) bool { return t.Removed || !slices.Contains(t.Vendors, name) }),
 		"Sessions": api.WithCounts(sessions, s.rooms.Sessions.Live()),
 		"Shut":     slices.DeleteFunc(slices.Clone(shut), func(o gateway.Suspension) bool { return !o.Scope.Covers(name, "") }),
-		"MayAdmit": s.mayAdmit(v, statement.KindVendor), "MayShut": api.Holds(v.who.Person, api.Suspending),
+		"MaySee":   api.Holds(v.who.Person, api.Review), "MayAdmit": s.mayAdmit(v, statement.KindVendor), "MayShut": api.Holds(v.who.Person, api.Suspending),
 	})
 }
 

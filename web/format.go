@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"html/template"
+	"net"
 	"strings"
 	"time"
 
@@ -70,6 +71,10 @@ func funcs(now func() time.Time) template.FuncMap {
 		"short":    short,
 		"list":     listed,
 		"lines":    func(l []string) string { return strings.Join(l, "\n") },
+		"plain":    func(v any) string { return strings.ReplaceAll(fmt.Sprint(v), "-", " ") },
+		"sameday":  func(a, b time.Time) bool { return a.UTC().Format(time.DateOnly) == b.UTC().Format(time.DateOnly) },
+		"minute":   func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") },
+		"hour":     func(t time.Time) string { return t.UTC().Format("15:04 UTC") },
 		"sentence": func(r gateway.EndReason) string { return upper(r.Sentence()) },
 		"upper":    upper,
 		"add":      func(a, b int) int { return a + b },
@@ -182,6 +187,30 @@ func listed(v any) string {
 		return "none"
 	}
 	return strings.Join(s, ", ")
+}
+
+// sshAddress is where engineers connect to.
+type sshAddress struct{ host, port string }
+
+func newSSHAddress(s string) sshAddress {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return sshAddress{host: s}
+	}
+	return sshAddress{host, port}
+}
+
+// Command is what to type for an account on a target; no account leaves it to
+// the grant.
+func (a sshAddress) Command(account, target string) string {
+	user := target
+	if account != "" {
+		user = account + "+" + target
+	}
+	if a.port == "" || a.port == "22" {
+		return "ssh " + user + "@" + a.host
+	}
+	return "ssh -p " + a.port + " " + user + "@" + a.host
 }
 
 // upper begins a sentence with a capital letter.

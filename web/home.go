@@ -19,7 +19,7 @@ type engineerHome struct {
 	Asked         []waitingRequest
 	Over          []gateway.Request
 	Titles        map[string]string // of targets
-	SSH           string
+	SSH           sshAddress
 	MayAsk        bool
 	NoSSHKey      bool
 }
@@ -34,7 +34,7 @@ func (s *Server) home(v *visit) error {
 	if v.who.Person.Staff() {
 		return s.staffHome(v)
 	}
-	d := engineerHome{SSH: s.cfg.SSH, MayAsk: api.Holds(v.who.Person, api.Ask), Titles: map[string]string{}}
+	d := engineerHome{SSH: s.ssh, MayAsk: api.Holds(v.who.Person, api.Ask), Titles: map[string]string{}}
 	ctx, me := v.Context(), v.who.Person.Name
 	grants, err := s.rooms.Access.Grants(ctx, api.Filter{Person: me, States: []string{string(gateway.GrantOpen), string(gateway.GrantPlanned)}, Limit: shownMost})
 	if err != nil {

@@ -14,7 +14,7 @@ func (s *Server) keys(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return s.show(v, "keys", "My keys", map[string]any{"Keys": keys, "SSH": sshKeys, "Gateway": s.cfg.SSH})
+	return s.show(v, "keys", "My keys", map[string]any{"Keys": keys, "SSH": sshKeys, "Gateway": s.ssh})
 }
 
 // touch is the page that the link in the terminal leads to: the connection

@@ -232,7 +232,7 @@ type requestCard struct {
 	Gave     bool
 	MayBack  bool // take the grant back
 	Play     bool
-	SSH      string
+	SSH      sshAddress
 }
 
 func (s *Server) request(v *visit) error {
@@ -245,7 +245,7 @@ func (s *Server) request(v *visit) error {
 	if err := api.Sees(v.who, r.Person, "request", v.PathValue("id")); err != nil {
 		return err
 	}
-	d := requestCard{Card: card, Seats: seatsOf(card), Mine: r.Person == v.who.Person.Name, SSH: s.cfg.SSH, Play: api.Holds(v.who.Person, api.Review)}
+	d := requestCard{Card: card, Seats: seatsOf(card), Mine: r.Person == v.who.Person.Name, SSH: s.ssh, Play: api.Holds(v.who.Person, api.Review)}
 	d.Gave = gaveAlready(waitingRequest{r, d.Seats}, v.who.Person.Name)
 	d.MayAgree = api.Holds(v.who.Person, api.Approve) && s.acts(statement.KindApprove) && !d.Gave && r.State == gateway.RequestWaiting
 	d.MayBack = api.Holds(v.who.Person, api.Revoke) && card.Grant != nil && card.Grant.State != gateway.GrantClosed

@@ -20,6 +20,7 @@ type Server struct {
 	pages  pages
 	origin *http.CrossOriginProtection
 	now    func() time.Time
+	ssh    sshAddress
 }
 
 // New returns a Server. It says so when a room is missing or a template does
@@ -36,6 +37,7 @@ func New(cfg Config) (*Server, error) {
 		cfg.SSH = u.Hostname()
 	}
 	s := &Server{cfg: cfg, rooms: cfg.API.Rooms(), id: cfg.Identity, now: cfg.Now, origin: http.NewCrossOriginProtection()}
+	s.ssh = newSSHAddress(cfg.SSH)
 	if s.now == nil {
 		s.now = time.Now
 	}

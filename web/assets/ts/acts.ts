@@ -1,0 +1,128 @@
+// Forms that become a signed act: <form data-act="KIND">.
+
+import { busy, each, find, say } from "./dom";
+import { sign, Signed } from "./sign";
+
+type Params = Record<string, any>;
+
+/** bind gives every such form below root its way. */
+export function bindActs(root: ParentNode = document): void {
+  each<HTMLFormElement>("form[data-act]", (form) => {
+    if (form.dataset.bound) return;
+    form.dataset.bound = "yes";
+    form.addEventListener("submit", (e) => {
+      e.preventDefault();
+      void run(form, e.submitter as HTMLButtonElement | null);
+    });
+  }, root);
+}
+
+async function run(form: HTMLFormElement, button: HTMLButtonElement | null): Promise<void> {
+  const status = statusOf(form);
+  say(status, "");
+  busy(button, true);
+  try {
+    const done = await sign(form.dataset.act!, collect(form), form.dataset.danger ?? "");
+    if (done) finish(form, done);
+  } catch (e) {
+    say(status, (e as Error).message, true);
+  } finally {
+    busy(button, false);
+  }
+}
+
+function finish(form: HTMLFormElement, done: Signed): void {
+  const { show, note, then } = form.dataset;
+  if (show) return reveal(show, done.result);
+  if (note) return noted(form, note);
+  const to = (then ?? location.pathname).replace(/\{(\w+)\}/g, (_, key) => encodeURIComponent(String(done.result?.[key] ?? "")));
+  if (new URL(to, location.href).href === location.href) location.reload();
+  else location.assign(to);
+}
+
+// What is shown once is put into the page and nowhere else.
+function reveal(id: string, result: Params): void {
+  const box = find("#" + CSS.escape(id))!;
+  each("[data-field]", (el) => (el.textContent = String(result?.[el.dataset.field!] ?? "")), box);
+  box.hidden = false;
+  find<HTMLButtonElement>("button", box)?.focus();
+}
+
+function noted(form: HTMLFormElement, id: string): void {
+  const note = find("#" + CSS.escape(id));
+  if (!note) return;
+  note.hidden = false;
+  if (form.hasAttribute("data-auto")) {
+    form.hidden = true;
+    note.focus();
+    return;
+  }
+  const time = find("[data-seconds]", note);
+  let left = Number(time?.dataset.seconds ?? 0);
+  const clock = setInterval(() => {
+    left -= 1;
+    if (time) time.textContent = `${left} s`;
+    if (left <= 0 || !note.isConnected) {
+      clearInterval(clock);
+      note.hidden = true;
+    }
+  }, 1000);
+}
+
+function statusOf(form: HTMLFormElement): HTMLElement {
+  const found = find(":scope > .act-status", form);
+  if (found) return found;
+  const p = document.createElement("p");
+  p.className = "status act-status";
+  p.setAttribute("role", "alert");
+  form.append(p);
+  return p;
+}
+
+/** collect reads a form into params: dotted names nest, data-as says how a
+ * field is read, and fields in a closed <details data-part> are left out. */
+export function collect(form: HTMLFormElement): Params {
+  const params: Params = {};
+  for (const el of Array.from(form.elements) as HTMLInputElement[]) {
+    if (!el.name || el.disabled || el.closest("details[data-part]:not([open])")) continue;
+    const value = read(el);
+    if (value === undefined) continue;
+    put(params, el.name.split("."), value, el.dataset.as === "list");
+  }
+  return params;
+}
+
+function read(el: HTMLInputElement): unknown {
+  const text = el.value.replaceAll("\r\n", "\n").trim();
+  if ((el.type === "checkbox" || el.type === "radio") && !el.checked) return undefined;
+  if (el.type === "file") return undefined;
+  const keep = el.hasAttribute("data-keep");
+  switch (el.dataset.as) {
+    case "bool":
+      return text === "true";
+    case "hours":
+      return Math.round(Number(text) * 3600);
+    case "utc":
+      return text ? new Date(text + "Z").toISOString() : undefined;
+    case "lines": {
+      const lines = text.split("\n").map((l) => l.trim()).filter(Boolean);
+      return lines.length || keep ? lines : undefined;
+    }
+    case "accounts":
+      return text.split("\n").map((l) => l.trim()).filter(Boolean).map(account);
+  }
+  return text === "" && !keep ? undefined : text;
+}
+
+function account(line: string): Params {
+  const [name, login, proof, ...file] = line.split(/\s+/);
+  return { name, login: login ?? "", proof: proof ?? "", ...(file.length ? { secret_file: file.join(" ") } : {}) };
+}
+
+function put(into: Params, path: string[], value: unknown, list: boolean): void {
+  const last = path[path.length - 1]!;
+  let at = into;
+  for (const key of path.slice(0, -1)) at = at[key] ??= {};
+  if (list) (at[last] ??= []).push(value);
+  else at[last] = value;
+}
