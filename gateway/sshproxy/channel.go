@@ -110,11 +110,11 @@ func (ch *channel) carry(n ssh.NewChannel) {
 		return
 	}
 	if ch.c.failed != nil {
-		ch.explain(n, ch.c.failed)
+		ch.nowhere(n, ch.c.failed)
 		return
 	}
 	if ch.c.live.Context().Err() != nil {
-		ch.explain(n, causeOf(ch.c.live))
+		ch.nowhere(n, causeOf(ch.c.live))
 		return
 	}
 	target, treqs, err := ch.c.target.OpenChannel("session", nil)
@@ -143,8 +143,8 @@ func (ch *channel) carry(n ssh.NewChannel) {
 	ch.pumps.Wait()
 }
 
-// explain accepts a channel only to say why it leads nowhere.
-func (ch *channel) explain(n ssh.NewChannel, e *gateway.Ended) {
+// nowhere accepts a channel only to say why it leads nowhere.
+func (ch *channel) nowhere(n ssh.NewChannel, e *gateway.Ended) {
 	client, reqs, err := n.Accept()
 	if err != nil {
 		return
@@ -153,9 +153,7 @@ func (ch *channel) explain(n ssh.NewChannel, e *gateway.Ended) {
 		switch r.Type {
 		case "shell", "exec", "subsystem":
 			_ = r.Reply(true, nil)
-			_, _ = client.Stderr().Write([]byte(line(sentence(e))))
-			_, _ = client.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{exitRefused}))
-			_ = client.Close()
+			exitWith(client, &ch.err, sentence(e))
 			ch.c.sayShown()
 		default:
 			_ = r.Reply(r.Type == "pty-req", nil)
@@ -194,7 +192,7 @@ func (ch *channel) start(rec Channel) {
 
 // show carries one stream of the target to the client until its end.
 func (ch *channel) show(stderr bool, mu *sync.Mutex, from io.Reader, to io.Writer) {
-	buf := make([]byte, chunk)
+	buf := make([]byte, quiet)
 	w := locked{mu, to}
 	for {
 		n, err := from.Read(buf)
@@ -204,11 +202,21 @@ func (ch *channel) show(stderr bool, mu *sync.Mutex, from io.Reader, to io.Write
 				// the target's channel.
 				return
 			}
+			buf = grown(buf, n)
 		}
 		if err != nil {
 			return
 		}
 	}
+}
+
+// grown is a larger buffer once a read has filled the small one: a shell that
+// waits for its engineer holds little, a file that passes is read in chunks.
+func grown(buf []byte, n int) []byte {
+	if n == len(buf) && n < chunk {
+		return make([]byte, chunk)
+	}
+	return buf
 }
 
 type locked struct {
@@ -224,13 +232,14 @@ func (l locked) Write(p []byte) (int, error) {
 
 // send carries what is typed to the target, and the end of it.
 func (ch *channel) send() {
-	buf := make([]byte, chunk)
+	buf := make([]byte, quiet)
 	for {
 		n, err := ch.client.Read(buf)
 		if n > 0 {
 			if ch.rec.Send(buf[:n], ch.target) != nil {
 				return
 			}
+			buf = grown(buf, n)
 		}
 		if err != nil {
 			_ = ch.target.CloseWrite()

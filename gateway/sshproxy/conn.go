@@ -64,7 +64,7 @@ func (c *conn) serve(ctx context.Context, chans <-chan ssh.NewChannel, reqs <-ch
 		live.End(c.wentFirst(), "", "")
 		<-live.Done()
 	}()
-	if err := live.AttachClient(c.nc, c.farewell); err != nil {
+	if err := live.AttachClient(leave{c}, c.farewell); err != nil {
 		return
 	}
 	defer context.AfterFunc(ctx, func() { live.End(gateway.EndStopping, "", "") })()
@@ -77,6 +77,29 @@ func (c *conn) serve(ctx context.Context, chans <-chan ssh.NewChannel, reqs <-ch
 	for n := range chans {
 		c.open(n)
 	}
+}
+
+// LeaveTime is what a client has to close its side when its session is over.
+const LeaveTime = 250 * time.Millisecond
+
+// leave closes the client's side so that the last sentence arrives: a socket
+// closed with something of the client's unread is reset, and a reset overtakes
+// what was written before it. So our half is closed first, and the client has
+// LeaveTime to close its own.
+type leave struct{ c *conn }
+
+// Close implements io.Closer.
+func (l leave) Close() error {
+	half, ok := l.c.nc.(interface{ CloseWrite() error })
+	if ok && half.CloseWrite() == nil {
+		wait := time.NewTimer(LeaveTime)
+		defer wait.Stop()
+		select {
+		case <-l.c.gone:
+		case <-wait.C:
+		}
+	}
+	return l.c.nc.Close()
 }
 
 // explain shows why there is no session on the first channel that the client

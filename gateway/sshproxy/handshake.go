@@ -130,7 +130,7 @@ func (h *handshake) proven(meta ssh.ConnMetadata, key ssh.PublicKey, _ *ssh.Perm
 	}
 	return nil, &ssh.PartialSuccessError{Next: ssh.ServerAuthCallbacks{
 		KeyboardInteractiveCallback: func(meta ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
-			return h.touch(meta, ad, ask)
+			return h.touch(meta, ad, key, ask)
 		},
 	}}
 }
@@ -159,7 +159,7 @@ func (h *handshake) refuse(ad *admission, err error) error {
 
 // touch shows link and code and waits. An empty round each second keeps the
 // client awake and notices when it has gone.
-func (h *handshake) touch(meta ssh.ConnMetadata, ad *admission, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
+func (h *handshake) touch(meta ssh.ConnMetadata, ad *admission, key ssh.PublicKey, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
 	if h.refused != nil {
 		return nil, h.refused
 	}
@@ -200,8 +200,23 @@ func (h *handshake) touch(meta ssh.ConnMetadata, ad *admission, ask ssh.Keyboard
 		case a := <-answered:
 			return h.touched(ad, a.touch, a.err)
 		case <-rounds.C:
+			if err := h.still(ad, key); err != nil {
+				cancel()
+				<-answered
+				return nil, h.refuse(ad, err)
+			}
 		}
 	}
+}
+
+// still asks again what let the connection wait: a key of a vendor that was
+// suspended meanwhile, or a grant that is over, waits for nothing.
+func (h *handshake) still(ad *admission, key ssh.PublicKey) error {
+	if _, _, err := h.p.c.Identity.Owner(h.ctx, key); err != nil {
+		return err
+	}
+	_, _, err := h.p.c.Access.Usable(h.ctx, ad.person, ad.target, ad.account)
+	return err
 }
 
 func (h *handshake) touched(ad *admission, touch statement.Signed, err error) (*ssh.Permissions, error) {

@@ -262,13 +262,16 @@ func TestAbilityIsJudgedByChannel(t *testing.T) {
 		t.Fatal(err)
 	}
 	go ssh.DiscardRequests(reqs)
-	if ok, err := ch.SendRequest("shell", true, nil); ok || err != nil {
-		t.Errorf("a shell under a grant of exec: %t, %v", ok, err)
+	if ok, err := ch.SendRequest("shell", true, nil); !ok || err != nil {
+		t.Errorf("a shell under a grant of exec is explained: %t, %v", ok, err)
 	}
 	said := make([]byte, 256)
 	n, _ := ch.Stderr().Read(said)
 	if !strings.Contains(string(said[:n]), "this grant lets exec, and no shell") {
 		t.Errorf("said %q", said[:n])
+	}
+	if n, err := ch.Read(said); n > 0 || err != io.EOF {
+		t.Errorf("then %q, %v", said[:n], err)
 	}
 	_ = ch.Close()
 	s, err := c.NewSession()

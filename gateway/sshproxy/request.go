@@ -2,6 +2,7 @@ package sshproxy
 
 import (
 	"strings"
+	"sync"
 
 	"golang.org/x/crypto/ssh"
 
@@ -42,7 +43,8 @@ func (ch *channel) request(r *ssh.Request) bool {
 	case "subsystem":
 		var m struct{ Name string }
 		_ = ssh.Unmarshal(r.Payload, &m)
-		return ch.refuse("subsystem "+printable(m.Name, 64), notCarried["subsystem"])
+		ch.c.live.Refuse(ch.c.live.Context(), "subsystem "+printable(m.Name, 64), notCarried["subsystem"])
+		return ch.explain(r, notCarried["subsystem"])
 	case "x11-req":
 		return ch.refuse(r.Type, notCarried["x11"])
 	case "auth-agent-req@openssh.com":
@@ -62,6 +64,27 @@ func (ch *channel) refuse(what, why string) bool {
 	ch.c.live.Refuse(ch.c.live.Context(), what, why)
 	_, _ = locked{&ch.err, ch.client.Stderr()}.Write([]byte(line(why)))
 	return false
+}
+
+// explain says why a shell, command or subsystem does not run: as its stderr
+// and exit status. A bare failure makes the stock client leave before it shows
+// what is on stderr.
+func (ch *channel) explain(r *ssh.Request, why string) bool {
+	_ = r.Reply(true, nil)
+	r.WantReply = false // answered
+	ch.ctl.Lock()
+	defer ch.ctl.Unlock()
+	if !ch.over {
+		ch.over = true
+		exitWith(ch.client, &ch.err, why)
+	}
+	return true
+}
+
+func exitWith(client ssh.Channel, mu *sync.Mutex, why string) {
+	_, _ = locked{mu, client.Stderr()}.Write([]byte(line(why)))
+	_, _ = client.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{exitRefused}))
+	_ = client.Close()
 }
 
 func (ch *channel) begun() bool {
@@ -131,10 +154,10 @@ func (ch *channel) begin(r *ssh.Request, kind, command string) bool {
 	live := ch.c.live
 	rec, err := live.Channel(live.Context(), kind, command, ch.pty)
 	if err != nil {
-		if live.Context().Err() == nil {
-			_, _ = locked{&ch.err, ch.client.Stderr()}.Write([]byte(line(gateway.AsError(err).Sentence())))
+		if live.Context().Err() != nil {
+			return false // the farewell says it
 		}
-		return false
+		return ch.explain(r, gateway.AsError(err).Sentence())
 	}
 	ch.beginning.Lock()
 	defer ch.beginning.Unlock()
