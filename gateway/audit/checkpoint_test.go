@@ -49,15 +49,23 @@ func TestCheckpointIsASignedNote(t *testing.T) {
 
 func TestCheckpointWithAnyBitFlippedIsRefused(t *testing.T) {
 	s := testSigner(t)
-	signed, err := s.Seal(42, tlog.RecordHash([]byte("root")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range len(signed) * 8 {
-		bad := slices.Clone(signed)
-		bad[i/8] ^= 1 << (i % 8)
-		if _, _, err := s.Verifier().Open(bad); err == nil {
-			t.Errorf("bit %d of byte %d (%q to %q) is not missed", i%8, i/8, signed[i/8], bad[i/8])
+	// Several notes, because the bits that base64 forgives lie in the last
+	// digit of the signature, and not every digit has a neighbour there.
+	for size := range int64(16) {
+		signed, err := s.Seal(size, tlog.RecordHash([]byte("root")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := 0
+		if size > 0 {
+			first = len(signed) - 6
+		}
+		for i := first * 8; i < len(signed)*8; i++ {
+			bad := slices.Clone(signed)
+			bad[i/8] ^= 1 << (i % 8)
+			if _, _, err := s.Verifier().Open(bad); err == nil {
+				t.Errorf("size %d: bit %d of byte %d (%q to %q) is not noticed", size, i%8, i/8, signed[i/8], bad[i/8])
+			}
 		}
 	}
 }
