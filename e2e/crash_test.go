@@ -111,7 +111,7 @@ func TestCrashDuringSuspension(t *testing.T) {
 		s.grant(engineer, "t-"+name, time.Hour)
 		shell := s.shell(engineer, "t-"+name)
 
-		order := exec.CommandContext(s.ctx, built, "suspend", "vendor", name, "--reason", "drill", "--data", s.Data, "--json")
+		order := exec.CommandContext(s.ctx, built, "suspend", "vendor", name, "--reason", "drill", "--config", s.Config, "--json")
 		s.must(order.Start())
 		<-time.After(within(120 * time.Millisecond))
 		s.Kill()

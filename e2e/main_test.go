@@ -153,6 +153,22 @@ func (s *story) sessions() []session {
 	return page.Items
 }
 
+// ended waits until a session is on file as ended: its client is told first.
+func (s *story) ended(id string) session {
+	s.Helper()
+	var x session
+	s.must(rig.Until(s.ctx, 10*time.Second, func() error {
+		if err := s.Machine().Get(s.ctx, "/api/v1/sessions/"+id, &x); err != nil {
+			return err
+		}
+		if x.State != "ended" {
+			return fmt.Errorf("session %s is %s", id, x.State)
+		}
+		return nil
+	}))
+	return x
+}
+
 type session struct {
 	ID       string `json:"id"`
 	Person   string `json:"person"`

@@ -40,7 +40,7 @@ func TestP3DiskFull(t *testing.T) {
 	if !strings.HasPrefix(kept, seen) {
 		t.Errorf("the engineer saw %d bytes, the recording holds %d", len(seen), len(kept))
 	}
-	if got := s.sessions()[0]; got.Reason != "recorder-failed" {
+	if got := s.ended(s.sessions()[0].ID); got.Reason != "recorder-failed" {
 		t.Errorf("on file as %+v", got)
 	}
 

@@ -223,6 +223,7 @@ func TestP4Restore(t *testing.T) {
 	refused(t, s.People["ana"].Login(s.ctx))
 
 	s.must(s.Join(s.ctx, "ana"))
+	s.must(s.Clients["ana"].NewKey())
 	s.must(s.People["ana"].Act(s.ctx, "sshkey.add", map[string]string{"key": s.Clients["ana"].PublicKey, "label": "laptop"}, nil))
 	if status, out, _ := s.ssh("ana", "pump", "echo old grant"); status == 0 || out != "" {
 		t.Error("a grant of before the breach opened")

@@ -47,9 +47,18 @@ func (s *story) shut(grant string) {
 func TestP5EditedStore(t *testing.T) {
 	t.Run("a longer window", func(t *testing.T) {
 		s := newStory(t, rig.Options{})
-		g := s.grant("ana", "pump", 3*time.Second)
-		<-time.After(time.Until(g.To) + 200*time.Millisecond)
-		s.edit(`UPDATE grants SET state = 'open', closed = 0, closed_by = '', why = '', ends = ends + 3600000000 WHERE person = 'ana'`)
+		g := s.grant("ana", "pump", time.Hour)
+		s.edit(`UPDATE grants SET ends = ends + 3600000000 WHERE person = 'ana'`)
+		s.shut(g.ID)
+	})
+	t.Run("a grant opened again", func(t *testing.T) {
+		s := newStory(t, rig.Options{})
+		g := s.grant("ana", "pump", time.Hour)
+		s.must(s.People["ben"].Post(s.ctx, "/api/v1/grants/"+g.ID+"/revoke", map[string]string{"word": "enough"}, nil))
+		s.edit(`UPDATE grants SET state = 'open', closed = 0, closed_by = '', why = '' WHERE person = 'ana'`)
+		s.shut(g.ID)
+		s.Kill()
+		s.must(s.Start(s.ctx))
 		s.shut(g.ID)
 	})
 	t.Run("a grant of somebody else's", func(t *testing.T) {

@@ -63,7 +63,7 @@ func measureGate(ctx context.Context, l *lab) error {
 	if err != nil {
 		return fmt.Errorf("gateway: %w", err)
 	}
-	value, err := drop(shells, exec.CommandContext(ctx, l.Bin, "suspend", "vendor", rig.Acme, "--reason", "bench", "--data", l.Data))
+	value, err := drop(shells, exec.CommandContext(ctx, l.Bin, "suspend", "vendor", rig.Acme, "--reason", "bench", "--config", l.Config))
 	if err != nil {
 		return fmt.Errorf("gateway: %w", err)
 	}

@@ -48,6 +48,14 @@ func NewClient(dir, knownHosts string) (*Client, error) {
 	return c, nil
 }
 
+// NewKey makes the engineer another SSH key: one that was enrolled says who
+// somebody is for ever, and is not taken twice.
+func (c *Client) NewKey() error {
+	var err error
+	c.PublicKey, err = Keygen(filepath.Join(c.Dir, "id"))
+	return err
+}
+
 // Args are the arguments of the stock ssh client for user at addr, before the
 // remote command: options first, then the destination.
 func (c *Client) Args(user, addr string, options ...string) []string {

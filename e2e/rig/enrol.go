@@ -36,7 +36,10 @@ func (p *Person) Enrol(ctx context.Context, link string) error {
 		}
 		assertions = append(assertions, a)
 	}
-	return p.Post(ctx, "/enrol/finish", map[string]any{"id": begun.ID, "assertions": assertions}, nil)
+	if len(created.Challenges) == 0 {
+		return fmt.Errorf("nothing to sign for the new key")
+	}
+	return p.Post(ctx, "/enrol/finish", map[string]any{"id": created.Challenges[0].ID, "assertions": assertions}, nil)
 }
 
 // Login signs in with the person's key.

@@ -34,9 +34,10 @@ type Gateway struct {
 	Config string
 	Data   string
 	URL    string // http://localhost:PORT
-	SSH    string // host:port
+	SSH    string // localhost:port; the host certificate is for that name
+	Admin  string // http://host:port, of health and metrics
 
-	webOff bool
+	extra string
 }
 
 // Result is what a command said.
@@ -45,7 +46,8 @@ type Result struct {
 	Out, Err string
 }
 
-// NewGateway writes a configuration. extra is YAML text added to it.
+// NewGateway chooses ports. extra is YAML text for the configuration that
+// Init writes.
 func NewGateway(bin, dir, extra string) (*Gateway, error) {
 	web, err := FreeAddr()
 	if err != nil {
@@ -55,31 +57,38 @@ func NewGateway(bin, dir, extra string) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, port, _ := strings.Cut(web, ":")
-	g := &Gateway{Bin: bin, Dir: dir, Config: filepath.Join(dir, "portcullis.yaml"), Data: filepath.Join(dir, "data"), URL: "http://localhost:" + port, SSH: ssh}
-	text := fmt.Sprintf("url: %s\ndata: %s\nnode: node-1\nlisten:\n  web: %s\n  ssh: %s\n%s", g.URL, g.Data, web, ssh, extra)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	admin, err := FreeAddr()
+	if err != nil {
 		return nil, err
 	}
-	return g, os.WriteFile(g.Config, []byte(text), 0o600)
+	_, port, _ := strings.Cut(web, ":")
+	_, sshPort, _ := strings.Cut(ssh, ":")
+	g := &Gateway{Admin: "http://" + admin, Bin: bin, Dir: dir, Config: filepath.Join(dir, "portcullis.yaml"), Data: filepath.Join(dir, "data"), URL: "http://localhost:" + port, SSH: "localhost:" + sshPort}
+	g.extra = fmt.Sprintf("node: node-1\nlisten:\n  web: %s\n  ssh: %s\n  admin: %s\n%s", web, ssh, admin, extra)
+	return g, os.MkdirAll(dir, 0o700)
 }
 
-var link = regexp.MustCompile(`https?://\S+/enrol#\S+`)
+// Configure adds YAML to the configuration that Init writes.
+func (g *Gateway) Configure(extra string) { g.extra += extra }
 
-// Init runs `portcullis init` and returns the first administrator's link.
+// Init runs `portcullis init`, adds what the configuration needs besides, and
+// returns the first administrator's link.
 func (g *Gateway) Init(ctx context.Context) (string, error) {
-	r, err := g.Run(ctx, "init", "--config", g.Config)
+	r, err := g.Run(ctx, "init", "--config", g.Config, "--data", g.Data, "--url", g.URL, "--json")
 	if err != nil {
 		return "", err
 	}
-	if r.Status != 0 {
-		return "", fmt.Errorf("init: %d\n%s%s", r.Status, r.Out, r.Err)
+	var made struct {
+		Link string `json:"link"`
 	}
-	found := link.FindString(r.Out)
-	if found == "" {
-		return "", fmt.Errorf("init printed no enrolment link:\n%s%s", r.Out, r.Err)
+	if err := json.Unmarshal([]byte(r.Out), &made); err != nil || r.Status != 0 || made.Link == "" {
+		return "", fmt.Errorf("init: exit %d\n%s%s", r.Status, r.Out, r.Err)
 	}
-	return found, nil
+	raw, err := os.ReadFile(g.Config)
+	if err != nil {
+		return "", err
+	}
+	return made.Link, os.WriteFile(g.Config, append(raw, g.extra...), 0o600)
 }
 
 // Start runs `portcullis serve` and waits until it is ready.
@@ -95,11 +104,7 @@ func (g *Gateway) Start(ctx context.Context) error {
 			return nil // looked at below
 		default:
 		}
-		if !g.webOff {
-			if err := g.ready(ctx); err != nil {
-				return err
-			}
-		} else if err := g.Machine().Get(ctx, "/api/v1/me", nil); err != nil {
+		if err := g.ready(ctx); err != nil {
 			return err
 		}
 		return listens(g.SSH)
@@ -119,7 +124,7 @@ func (g *Gateway) Start(ctx context.Context) error {
 func (g *Gateway) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, g.URL+"/readyz", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, g.Admin+"/readyz", nil)
 	if err != nil {
 		return err
 	}
@@ -152,7 +157,7 @@ func (g *Gateway) Run(ctx context.Context, args ...string) (Result, error) {
 
 // CLI runs a command against this gateway's local socket.
 func (g *Gateway) CLI(ctx context.Context, args ...string) (Result, error) {
-	return g.Run(ctx, append(args, "--data", g.Data)...)
+	return g.Run(ctx, append(args, "--config", g.Config)...)
 }
 
 // JSON runs a reading command with --json and decodes what it prints into v.
@@ -186,24 +191,12 @@ func (g *Gateway) Apply(ctx context.Context, text string) error {
 	return nil
 }
 
-// Configure adds YAML to the configuration, before the start.
-func (g *Gateway) Configure(extra string) error {
-	f, err := os.OpenFile(g.Config, os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	_, err = f.WriteString(extra)
-	return err
-}
-
 // WebOff switches the pages off for the next start.
 func (g *Gateway) WebOff() error {
 	raw, err := os.ReadFile(g.Config)
 	if err != nil {
 		return err
 	}
-	g.webOff = true
 	text := regexp.MustCompile(`(?m)^(\s+web:).*$`).ReplaceAllString(string(raw), "$1 off")
 	return os.WriteFile(g.Config, []byte(text), 0o600)
 }
