@@ -89,7 +89,7 @@ type Authenticator struct {
 	PublicKey      []byte    `json:"public_key"`      // COSE_Key (RFC 9052)
 	AAGUID         string    `json:"aaguid"`          // model of the key, UUID text
 	Format         string    `json:"format"`          // attestation format: none, packed, ...
-	Attestation    string    `json:"attestation"`     // verdict: none, self, verified, refused
+	Attestation    string    `json:"attestation"`     // verdict: none, self, unanchored (signed by a maker whose root is not on file)
 	BackupEligible bool      `json:"backup_eligible"` // a synced key could leave its owner's hands
 	Counter        uint32    `json:"counter"`
 	Epochs         Epochs    `json:"epochs"` // at enrolment

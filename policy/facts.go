@@ -50,7 +50,7 @@ type Facts struct {
 // EnrolFacts is what is known of a FIDO2 key before it is enrolled.
 type EnrolFacts struct {
 	BackupEligible bool   // a synced key could leave its owner's hands
-	Attestation    string // verdict: none, self, verified, refused
+	Attestation    string // verdict: none, self, unanchored
 	Format         string // attestation format: none, packed, ...
 	AAGUID         string // model of the key, UUID text
 }

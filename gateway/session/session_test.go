@@ -17,6 +17,7 @@ import (
 
 	"github.com/portcullis/portcullis/gateway"
 	"github.com/portcullis/portcullis/gateway/audit"
+	"github.com/portcullis/portcullis/gateway/recording"
 	"github.com/portcullis/portcullis/gateway/session"
 	"github.com/portcullis/portcullis/gateway/statement"
 )
@@ -91,8 +92,12 @@ func TestOpenRefuses(t *testing.T) {
 		{"touch for something else", func(w *world, o *session.Opening) {
 			o.Touch, _ = statement.MachineKey{Private: w.key, Gateway: "x"}.Sign(w.now(), &statement.Suspend{ID: gateway.NewID("sus", w.now()), Scope: gateway.Scope{Kind: gateway.ScopeVendor, Name: "acme"}, Epoch: 2, Reason: "r"})
 		}, "something else"},
-		{"touch whose bytes were changed", func(_ *world, o *session.Opening) { o.Touch.Bytes = bytes.Replace(o.Touch.Bytes, []byte("root"), []byte("toor"), 1) }, "cannot be read"},
-		{"chain does not hold", func(w *world, _ *session.Opening) { w.access.err = gateway.Refused("chain", "ask anew", "it does not hold") }, "it does not hold"},
+		{"touch whose bytes were changed", func(_ *world, o *session.Opening) {
+			o.Touch.Bytes = bytes.Replace(o.Touch.Bytes, []byte("root"), []byte("toor"), 1)
+		}, "cannot be read"},
+		{"chain does not hold", func(w *world, _ *session.Opening) {
+			w.access.err = gateway.Refused("chain", "ask anew", "it does not hold")
+		}, "it does not hold"},
 		{"grant of another person", func(w *world, _ *session.Opening) { w.access.ent.Person.Name = "bob" }, "another person's"},
 		{"other protocol", func(w *world, _ *session.Opening) { w.access.ent.Target.Kind = gateway.KindHTTPS }, "not reached by ssh"},
 		{"grant of nothing", func(w *world, _ *session.Opening) { w.access.ent.Abilities = gateway.Abilities{} }, "lets nothing"},
@@ -490,16 +495,28 @@ func TestRecover(t *testing.T) {
 		w.store.rows[id] = gateway.Session{ID: id, Node: "node-1", State: gateway.SessionLive}
 	}
 	w.store.rows["ses_other"] = gateway.Session{ID: "ses_other", Node: "node-2", State: gateway.SessionLive}
-	if n, err := w.m.Recover(t.Context()); n != 7 || err != nil {
+	seal := gateway.DigestOf([]byte("sealed at the start"))
+	find := func(id string) (recording.Info, error) {
+		if !strings.HasPrefix(id, "ses_") {
+			return recording.Info{}, gateway.ErrNotFound
+		}
+		return recording.Info{State: recording.Interrupted, BytesOut: 42, Digest: seal}, nil
+	}
+	if n, err := w.m.Recover(t.Context(), find); n != 7 || err != nil {
 		t.Fatalf("recovered %d, %v", n, err)
 	}
 	if w.store.rows["ses_other"].State != gateway.SessionLive {
 		t.Error("another node's session was ended")
 	}
-	if ev := w.store.last(t, audit.SessionEnded); ev.Reason != string(gateway.EndCrashed) {
+	if ev := w.store.last(t, audit.SessionEnded); ev.Reason != string(gateway.EndCrashed) || ev.Detail["bytes_out"] != "42" {
 		t.Errorf("event = %+v", ev)
 	}
-	if n, err := w.m.Recover(t.Context()); n != 0 || err != nil {
+	for id, row := range w.store.rows {
+		if id != "ses_other" && (row.Seal != seal || row.BytesOut != 42) {
+			t.Errorf("row %+v does not name its sealed recording", row)
+		}
+	}
+	if n, err := w.m.Recover(t.Context(), find); n != 0 || err != nil {
 		t.Errorf("second time: %d, %v", n, err)
 	}
 }
