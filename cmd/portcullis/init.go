@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -61,6 +62,9 @@ func (c *initCmd) Run(r *run) error {
 // key as its root.
 func (c *initCmd) prepare(r *run) (cfg Config, fresh bool, err error) {
 	cfg, err = LoadConfig(r.Config)
+	if err == nil && len(cfg.Roots) == 0 {
+		return c.addRoot(r, cfg)
+	}
 	if err == nil {
 		return cfg, false, c.isRoot(r, cfg)
 	}
@@ -99,6 +103,42 @@ func (c *initCmd) prepare(r *run) (cfg Config, fresh bool, err error) {
 	}
 	_, err = f.Write(append([]byte("# Portcullis. Every field: `portcullis serve --help`, README.md.\n"), raw...))
 	return cfg, true, errors.Join(err, f.Sync(), f.Close())
+}
+
+// addRoot appends this machine's key to a configuration that names no root
+// yet: the operator has written the rest by hand.
+func (c *initCmd) addRoot(r *run, cfg Config) (Config, bool, error) {
+	keys, err := openKeysIn(cfg.Data)
+	if err != nil {
+		return cfg, false, err
+	}
+	old, err := os.ReadFile(r.Config)
+	if err != nil {
+		return cfg, false, err
+	}
+	raw := append(bytes.TrimRight(old, "\n"), fmt.Appendf(nil, "\nroots:\n  - %q\n", machineRoot(keys))...)
+	if cfg, err = ParseConfig(raw); err != nil {
+		return cfg, false, hinted(fmt.Errorf("add this machine's key to %s: %w", r.Config, err), "write it there yourself, under roots: "+machineRoot(keys))
+	}
+	return cfg, true, replaceFile(r.Config, raw)
+}
+
+// replaceFile writes a file whole or not at all, with the mode of the old one.
+func replaceFile(path string, raw []byte) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".portcullis-*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(f.Name()) }() // gone already if all went well
+	_, err = f.Write(raw)
+	if err = errors.Join(err, f.Chmod(info.Mode().Perm()), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
 }
 
 func (c *initCmd) isRoot(r *run, cfg Config) error {

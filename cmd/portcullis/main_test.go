@@ -87,6 +87,27 @@ func TestInitAndLogWithoutAGateway(t *testing.T) {
 	}
 }
 
+func TestInitAddsItsRootToAConfigurationWithoutOne(t *testing.T) {
+	dir := t.TempDir()
+	config := filepath.Join(dir, "portcullis.yaml")
+	if err := os.WriteFile(config, []byte("# written by hand\ndata: "+filepath.Join(dir, "data")), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, errOut := command(t, "--config", config, "init"); status != exitDone {
+		t.Fatalf("init: %s", errOut)
+	}
+	raw, err := os.ReadFile(config)
+	if err != nil || !strings.HasPrefix(string(raw), "# written by hand\n") || strings.Count(string(raw), "ed25519:") != 1 {
+		t.Errorf("the configuration is now %q, %v", raw, err)
+	}
+	if info, err := os.Stat(config); err != nil || info.Mode().Perm() != 0o640 {
+		t.Errorf("its mode is %v, %v", info.Mode(), err)
+	}
+	if status, _, errOut := command(t, "--config", config, "serve", "--check"); status != exitDone {
+		t.Errorf("serve --check: %s", errOut)
+	}
+}
+
 func TestInitRefusesAConfigurationOfAnotherMachine(t *testing.T) {
 	dir := t.TempDir()
 	config := filepath.Join(dir, "portcullis.yaml")

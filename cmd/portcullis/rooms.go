@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"time"
@@ -85,6 +86,29 @@ func (r *rooms) openKeys() error {
 		return fmt.Errorf("open the keys: %w", err)
 	}
 	r.keys, r.machine = keys, statement.MachineKey{Private: keys.MachineKey(), Gateway: r.cfg.URL}
+	return r.publishKeys()
+}
+
+// publishKeys lays the public halves that targets and clients need into the
+// data folder: what goes into a target's TrustedUserCAKeys, and the line for
+// an engineer's known_hosts.
+func (r *rooms) publishKeys() error {
+	u, err := url.Parse(r.cfg.URL)
+	if err != nil {
+		return err
+	}
+	for name, text := range map[string]string{
+		"ssh_user_ca.pub": line(r.keys.UserCA()) + " portcullis user CA of " + r.cfg.Node + "\n",
+		"ssh_known_hosts": statement.Authority + u.Hostname() + ",[" + u.Hostname() + "]:* " + line(r.keys.HostCAPublic()) + "\n",
+	} {
+		path := filepath.Join(r.cfg.Data, name)
+		if old, err := os.ReadFile(path); err == nil && string(old) == text {
+			continue
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			return fmt.Errorf("lay out public keys: %w", err)
+		}
+	}
 	return nil
 }
 
