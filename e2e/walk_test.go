@@ -95,9 +95,9 @@ func TestWalk(t *testing.T) {
 	}
 
 	session := s.sessions()[0].ID
-	r, err := s.CLI(ctx, "recording", "play", session, "--speed", "0")
+	r, err := s.CLI(ctx, "recording", "play", session, "--speed", "1000")
 	s.must(err)
-	says(t, "the replay", r.Out, kernel)
+	says(t, "the replay", r.Out+r.Err, kernel)
 	admin.open("/recordings/" + session)
 	admin.until("the player shows the terminal", fmt.Sprintf("document.querySelector('#player').innerText.includes(%q)", kernel))
 
