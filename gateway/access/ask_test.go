@@ -1,7 +1,9 @@
 package access_test
 
 import (
+	"context"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -84,11 +86,10 @@ func TestAskRefusals(t *testing.T) {
 			}
 		})
 	}
-	unknown := w.svc
-	_, err := unknown.Ask(t.Context(), w.p(trusttest.Approver), in(nil))
+	_, err := w.svc.Ask(t.Context(), w.p(trusttest.Approver), in(nil))
 	refused(t, "staff asks", err, "asker")
-	a := gateway.AsError(mustFail(unknown.Ask(t.Context(), w.p(trusttest.Engineer), in(func(i *access.AskInput) { i.Target = "nowhere" }))))
-	b := gateway.AsError(mustFail(unknown.Ask(t.Context(), w.p(trusttest.Engineer), in(func(i *access.AskInput) { i.Target = "other" }))))
+	a := gateway.AsError(mustFail(w.svc.Ask(t.Context(), w.p(trusttest.Engineer), in(func(i *access.AskInput) { i.Target = "nowhere" }))))
+	b := gateway.AsError(mustFail(w.svc.Ask(t.Context(), w.p(trusttest.Engineer), in(func(i *access.AskInput) { i.Target = "other" }))))
 	if strings.ReplaceAll(a.Sentence(), "nowhere", "X") != strings.ReplaceAll(b.Sentence(), "other", "X") {
 		t.Fatalf("the refusal tells that a target is there: %q and %q", a.Sentence(), b.Sentence())
 	}
@@ -123,13 +124,45 @@ func TestOverlappingWindows(t *testing.T) {
 	w.ask(at(2*time.Hour, 3*time.Hour)) // ends meet: nothing in common
 	w.ask(func(i *access.AskInput) { i.Target = core })
 
-	together(20, func(int) {
-		_, _ = w.svc.Ask(t.Context(), w.p(trusttest.Engineer), in(func(i *access.AskInput) { i.Target, i.Account = core, "root" }))
+}
+
+// Askers who all look before any of them has written leave one request.
+func TestAskersAtOnceLeaveOneRequest(t *testing.T) {
+	const askers = 3
+	w := newWorld(t, func(c *access.Config) { c.Store = &meeting{Store: c.Store, all: make(chan struct{}), wait: askers} })
+	together(askers, func(int) {
+		_, err := w.svc.Ask(t.Context(), w.p(trusttest.Engineer), in(nil))
+		if err != nil && gateway.AsError(err).Rule != access.RuleOverlap {
+			t.Error(err)
+		}
 	})
-	list, err := w.svc.Requests(t.Context(), access.Filter{Target: core, States: []string{string(gateway.RequestWaiting)}})
-	if err != nil || len(list) != 2 {
-		t.Fatalf("20 at once left %d requests (%v), want 2", len(list), err)
+	list, err := w.svc.Requests(t.Context(), access.Filter{Limit: 1 + askers})
+	if err != nil || len(list) != 1 {
+		t.Fatalf("%d requests (%v), want 1", len(list), err)
 	}
+}
+
+// meeting holds those who look for overlaps until all are there. Where they
+// are kept apart, nobody else comes, and each goes on after a moment.
+type meeting struct {
+	access.Store
+	all  chan struct{}
+	mu   sync.Mutex
+	wait int
+}
+
+func (m *meeting) Requests(ctx context.Context, f access.Filter) ([]gateway.Request, error) {
+	list, err := m.Store.Requests(ctx, f)
+	m.mu.Lock()
+	if m.wait--; m.wait == 0 {
+		close(m.all)
+	}
+	m.mu.Unlock()
+	select {
+	case <-m.all:
+	case <-time.After(100 * time.Millisecond):
+	}
+	return list, err
 }
 
 func TestPreviewWritesNothing(t *testing.T) {

@@ -28,41 +28,32 @@ func TestP5EditedRowsOpenNothing(t *testing.T) {
 		target string
 		edit   func(w *world, g gateway.Grant)
 	}{
-		"longer window":       {trusttest.Target, sqlEdit("UPDATE grants SET ends = ends + 3600000000")},
-		"earlier window":      {trusttest.Target, sqlEdit("UPDATE grants SET starts = starts - 1")},
-		"more abilities":      {trusttest.Target, sqlEdit("UPDATE grants SET abilities = '{\"shell\":true,\"exec\":true,\"upload\":true}'")},
-		"another account":     {core, sqlEdit("UPDATE grants SET account = 'root'")},
-		"another target":      {trusttest.Target, sqlEdit("UPDATE grants SET target = 'core'")},
-		"another vendor":      {trusttest.Target, sqlEdit("UPDATE grants SET vendor = 'bolt'")},
-		"another epoch":       {trusttest.Target, sqlEdit("UPDATE grants SET vendor_epoch = 2")},
-		"request's reason":    {trusttest.Target, sqlEdit("UPDATE requests SET reason = 'replace the door'")},
-		"request's account":   {core, sqlEdit("UPDATE requests SET account = 'root'")},
-		"request's length":    {trusttest.Target, sqlEdit("UPDATE requests SET length = length * 2")},
-		"request's document":  {trusttest.Target, sqlEdit("UPDATE requests SET document = replace(CAST(document AS TEXT), '7200', '7300')")},
-		"request's digest":    {trusttest.Target, sqlEdit("UPDATE requests SET digest = '" + strings.Repeat("ab", 32) + "'")},
-		"request's lapse":     {trusttest.Target, sqlEdit("UPDATE requests SET lapse = lapse + 1000000")},
-		"request's state":     {trusttest.Target, sqlEdit("UPDATE requests SET state = 'waiting'")},
-		"approval's terms":    {trusttest.Target, sqlEdit("UPDATE approvals SET length = length * 2")},
-		"approval's person":   {trusttest.Target, sqlEdit("UPDATE approvals SET person = 'rosa' WHERE person = 'ben'")},
-		"approvals dropped":   {core, sqlEdit("DELETE FROM approvals WHERE person = 'ben'")},
-		"approval doubled":    {core, sqlEdit("UPDATE approvals SET statement = (SELECT statement FROM approvals WHERE person = 'ben')")},
-		"statement's bytes":   {trusttest.Target, sqlEdit("UPDATE statements SET bytes = replace(CAST(bytes AS TEXT), '7200', '9200') WHERE kind = 'request.approve'")},
-		"statement dropped":   {trusttest.Target, sqlEdit("DELETE FROM statements WHERE kind = 'request.approve'")},
-		"proofs dropped":      {trusttest.Target, sqlEdit("UPDATE statements SET proofs = '[]' WHERE kind = 'request.approve'")},
-		"target's address":    {trusttest.Target, sqlEdit("UPDATE targets SET address = '10.6.6.6:22' WHERE name = 'plc-1'")},
-		"approver made admin": {trusttest.Target, sqlEdit("UPDATE people SET roles = '[\"admin\",\"approver\"]' WHERE name = 'ben'")},
-		"engineer's vendor":   {trusttest.Target, sqlEdit("UPDATE people SET vendor = '' WHERE name = 'eve'")},
-		"request and document made one": {core, func(w *world, g gateway.Grant) {
-			r, err := w.db.Access().Request(w.t.Context(), g.Request)
-			w.ok(err)
-			a, err := statement.ParseAsk(r.Document)
-			w.ok(err)
-			a.Account = "root"
-			raw, err := statement.Canonical(a)
-			w.ok(err)
-			w.edit("UPDATE requests SET account = 'root', document = $1, digest = $2", raw, gateway.DigestOf(raw).String())
-			w.edit("UPDATE grants SET account = 'root'")
-		}},
+		"longer window":                      {trusttest.Target, sqlEdit("UPDATE grants SET ends = ends + 3600000000")},
+		"earlier window":                     {trusttest.Target, sqlEdit("UPDATE grants SET starts = starts - 1")},
+		"more abilities":                     {trusttest.Target, sqlEdit("UPDATE grants SET abilities = '{\"shell\":true,\"exec\":true,\"upload\":true}'")},
+		"another account":                    {core, sqlEdit("UPDATE grants SET account = 'root'")},
+		"another target":                     {trusttest.Target, sqlEdit("UPDATE grants SET target = 'core'")},
+		"another vendor":                     {trusttest.Target, sqlEdit("UPDATE grants SET vendor = 'bolt'")},
+		"another epoch":                      {trusttest.Target, sqlEdit("UPDATE grants SET vendor_epoch = 2")},
+		"request's reason":                   {trusttest.Target, sqlEdit("UPDATE requests SET reason = 'replace the door'")},
+		"request's account":                  {core, sqlEdit("UPDATE requests SET account = 'root'")},
+		"request's length":                   {trusttest.Target, sqlEdit("UPDATE requests SET length = length * 2")},
+		"request's document":                 {trusttest.Target, sqlEdit("UPDATE requests SET document = replace(CAST(document AS TEXT), '7200', '7300')")},
+		"request's digest":                   {trusttest.Target, sqlEdit("UPDATE requests SET digest = '" + strings.Repeat("ab", 32) + "'")},
+		"request's lapse":                    {trusttest.Target, sqlEdit("UPDATE requests SET lapse = lapse + 1000000")},
+		"request's state":                    {trusttest.Target, sqlEdit("UPDATE requests SET state = 'waiting'")},
+		"approval's terms":                   {trusttest.Target, sqlEdit("UPDATE approvals SET length = length * 2")},
+		"approval's person":                  {trusttest.Target, sqlEdit("UPDATE approvals SET person = 'rosa' WHERE person = 'ben'")},
+		"approvals dropped":                  {core, sqlEdit("DELETE FROM approvals WHERE person = 'ben'")},
+		"approval doubled":                   {core, sqlEdit("UPDATE approvals SET statement = (SELECT statement FROM approvals WHERE person = 'ben')")},
+		"statement's bytes":                  {trusttest.Target, sqlEdit("UPDATE statements SET bytes = replace(CAST(bytes AS TEXT), '7200', '9200') WHERE kind = 'request.approve'")},
+		"statement dropped":                  {trusttest.Target, sqlEdit("DELETE FROM statements WHERE kind = 'request.approve'")},
+		"proofs dropped":                     {trusttest.Target, sqlEdit("UPDATE statements SET proofs = '[]' WHERE kind = 'request.approve'")},
+		"target's address":                   {trusttest.Target, sqlEdit("UPDATE targets SET address = '10.6.6.6:22' WHERE name = 'plc-1'")},
+		"approver made admin":                {trusttest.Target, sqlEdit("UPDATE people SET roles = '[\"admin\",\"approver\"]' WHERE name = 'ben'")},
+		"engineer's vendor":                  {trusttest.Target, sqlEdit("UPDATE people SET vendor = '' WHERE name = 'eve'")},
+		"document, digest and rows made one": {core, func(w *world, g gateway.Grant) { w.redirect(g, true) }},
+		"document and rows under the digest": {core, func(w *world, g gateway.Grant) { w.redirect(g, false) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := base.fork(t, database)
@@ -81,6 +72,27 @@ func TestP5EditedRowsOpenNothing(t *testing.T) {
 				t.Fatal("a touch was drawn up on it")
 			}
 		})
+	}
+}
+
+// redirect makes rows and document say something else: another account, or,
+// under the digest that was signed, what an approval does not repeat.
+func (w *world) redirect(g gateway.Grant, digest bool) {
+	r, err := w.db.Access().Request(w.t.Context(), g.Request)
+	w.ok(err)
+	a, err := statement.ParseAsk(r.Document)
+	w.ok(err)
+	if digest {
+		a.Account = "root"
+	} else {
+		a.Ticket = "CHG-9"
+	}
+	raw, err := statement.Canonical(a)
+	w.ok(err)
+	w.edit("UPDATE requests SET account = $1, ticket = $2, document = $3 WHERE id = $4", a.Account, a.Ticket, raw, r.ID)
+	w.edit("UPDATE grants SET account = $1 WHERE id = $2", a.Account, g.ID)
+	if digest {
+		w.edit("UPDATE requests SET digest = $1 WHERE id = $2", gateway.DigestOf(raw).String(), r.ID)
 	}
 }
 
