@@ -22,15 +22,21 @@ func (s *Server) cookieName(name string) string {
 // setLogin hands the browser its login. It ends with the browser, or sooner
 // when identity says so.
 func (s *Server) setLogin(w http.ResponseWriter, token string) {
-	http.SetCookie(w, &http.Cookie{Name: s.cookieName(loginCookie), Value: token, Path: "/", HttpOnly: true, Secure: s.cfg.Secure, SameSite: http.SameSiteStrictMode})
+	s.setCookie(w, loginCookie, token, 0, http.SameSiteStrictMode)
 }
 
 // setState keeps a sign-in's state while the browser is at the provider. It
 // must come back with a link from there, so it is lax.
 func (s *Server) setState(w http.ResponseWriter, state string) {
-	http.SetCookie(w, &http.Cookie{Name: s.cookieName(stateCookie), Value: state, Path: "/", MaxAge: stateAge, HttpOnly: true, Secure: s.cfg.Secure, SameSite: http.SameSiteLaxMode})
+	s.setCookie(w, stateCookie, state, stateAge, http.SameSiteLaxMode)
 }
 
 func (s *Server) clearCookie(w http.ResponseWriter, name string) {
-	http.SetCookie(w, &http.Cookie{Name: s.cookieName(name), Path: "/", MaxAge: -1, HttpOnly: true, Secure: s.cfg.Secure, SameSite: http.SameSiteStrictMode})
+	s.setCookie(w, name, "", -1, http.SameSiteStrictMode)
+}
+
+func (s *Server) setCookie(w http.ResponseWriter, name, value string, age int, site http.SameSite) {
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // G124: without TLS, on localhost alone, a Secure cookie would not come back
+		Name: s.cookieName(name), Value: value, Path: "/", MaxAge: age, HttpOnly: true, Secure: s.cfg.Secure, SameSite: site,
+	})
 }

@@ -158,10 +158,10 @@ func ends(who Who, e audit.Event) bool {
 	if who.Machine() {
 		return false
 	}
-	switch {
-	case e.Name == audit.LoginEnded:
+	switch e.Name {
+	case audit.LoginEnded:
 		return e.Actor == who.Person.Name || e.Person == who.Person.Name
-	case e.Name == audit.Suspended, e.Name == audit.VendorAdmitted, e.Name == audit.PersonAdmitted:
+	case audit.Suspended, audit.VendorAdmitted, audit.PersonAdmitted:
 		return e.Person == who.Person.Name || e.Vendor != "" && e.Vendor == who.Person.Vendor
 	}
 	return false

@@ -25,7 +25,7 @@ func (i identity) FinishLogin(ctx context.Context, id string, _ []byte, c web.Cl
 	if id != "login-1" {
 		return "", gateway.Person{}, gateway.Refused("login", "begin again", "this sign-in was not begun here")
 	}
-	p, err := directory{i.World}.Person(ctx, "ana")
+	p, err := directory(i).Person(ctx, "ana")
 	if err != nil {
 		return "", p, err
 	}
@@ -39,7 +39,7 @@ func (i identity) ByToken(ctx context.Context, token string, _ web.Client) (gate
 	if !ok {
 		return gateway.Login{}, gateway.Person{}, &gateway.Error{Code: gateway.CodeSignIn, Rule: "login", Text: "this login has ended", Next: "sign in with your key"}
 	}
-	p, err := directory{i.World}.Person(ctx, name)
+	p, err := directory(i).Person(ctx, name)
 	return gateway.Login{ID: "lgn_" + name, Person: name, Method: "webauthn", Source: "203.0.113.44"}, p, err
 }
 
@@ -65,7 +65,7 @@ func (i identity) FinishOIDC(ctx context.Context, _, state string, query url.Val
 	if state != "state-of-acme" || query.Get("code") == "" {
 		return "", gateway.Person{}, gateway.Refused("state", "begin again", "the provider's answer does not belong to this browser")
 	}
-	p, err := directory{i.World}.Person(ctx, "ana")
+	p, err := directory(i).Person(ctx, "ana")
 	return i.SignIn("ana"), p, err
 }
 
@@ -73,7 +73,7 @@ func (i identity) InvitationByToken(ctx context.Context, token string) (gateway.
 	if token != "good" {
 		return gateway.Invitation{}, gateway.Person{}, gateway.Refused("invitation", "ask an administrator for a new one", "this invitation was used, has expired, or never was")
 	}
-	p, err := directory{i.World}.Person(ctx, "ben")
+	p, err := directory(i).Person(ctx, "ben")
 	return gateway.Invitation{Person: "ben", Expires: i.Now.Add(20 * time.Hour)}, p, err
 }
 
@@ -86,7 +86,7 @@ func (i identity) EnrolCreated(context.Context, string, []byte) ([]api.Challenge
 }
 
 func (i identity) FinishEnrol(ctx context.Context, _ string, assertions [][]byte, _ web.Client) (string, gateway.Person, error) {
-	p, err := directory{i.World}.Person(ctx, "ben")
+	p, err := directory(i).Person(ctx, "ben")
 	if err != nil {
 		return "", p, err
 	}

@@ -52,7 +52,7 @@ func (d directory) Target(_ context.Context, name string) (gateway.Target, error
 type access struct{ *World }
 
 func (a access) Preview(ctx context.Context, _ gateway.Person, in api.AskInput) (api.Preview, error) {
-	t, err := directory{a.World}.Target(ctx, in.Target)
+	t, err := directory(a).Target(ctx, in.Target)
 	if err != nil {
 		return api.Preview{}, err
 	}
@@ -172,15 +172,15 @@ func (g gate) Preview(ctx context.Context, scope gateway.Scope) (api.SuspendPrev
 	}
 	p := api.SuspendPreview{Scope: scope, State: gateway.Active}
 	var err error
-	if p.Sessions, err = (sessions{g.World}).Sessions(ctx, api.SessionFilter{Vendor: f.Vendor, Person: f.Person, Live: true}); err != nil {
+	if p.Sessions, err = sessions(g).Sessions(ctx, api.SessionFilter{Vendor: f.Vendor, Person: f.Person, Live: true}); err != nil {
 		return p, err
 	}
 	f.States = []string{"open", "planned"}
-	if p.Grants, err = (access{g.World}).Grants(ctx, f); err != nil {
+	if p.Grants, err = access(g).Grants(ctx, f); err != nil {
 		return p, err
 	}
 	f.States = []string{"waiting"}
-	if p.Requests, err = (access{g.World}).Requests(ctx, f); err != nil {
+	if p.Requests, err = access(g).Requests(ctx, f); err != nil {
 		return p, err
 	}
 	for _, x := range g.World.People {
@@ -202,7 +202,7 @@ func (g gate) Suspension(_ context.Context, id string) (gateway.Suspension, erro
 type recordings struct{ *World }
 
 func (r recordings) Find(ctx context.Context, id string) (api.RecordingInfo, error) {
-	x, err := sessions{r.World}.Session(ctx, id)
+	x, err := sessions(r).Session(ctx, id)
 	if err != nil {
 		return api.RecordingInfo{}, err
 	}

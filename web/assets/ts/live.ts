@@ -56,7 +56,12 @@ export function startLive(dress: Dress): void {
   });
   stream.addEventListener("error", () => {
     lost = true;
-    linkState(stream.readyState === EventSource.CLOSED ? "Not live any more: reload" : "Reconnecting…");
+    const closed = stream.readyState === EventSource.CLOSED;
+    linkState(closed ? "Not live any more: reload" : "Reconnecting…");
+    if (closed) {
+      due.add("*"); // if the login has ended, this leads to the page that says why
+      refreshSoon();
+    }
   });
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden && dirty) {
