@@ -149,7 +149,7 @@ func (a *Authority) User(login, keyID string, from, to time.Time, permits Permit
 
 // unix is t in whole seconds as a certificate holds it. Times before 1970
 // would wrap to for ever; User and HostSigners are never near it.
-func unix(t time.Time) uint64 { return uint64(max(t.Unix(), 1)) } //nolint:gosec // max keeps it positive
+func unix(t time.Time) uint64 { return uint64(max(t.Unix(), 1)) } // max keeps it positive
 
 // serial is random: it names a certificate, and is not guessed from another.
 func serial() uint64 {

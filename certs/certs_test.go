@@ -117,7 +117,7 @@ func TestUserCertificate(t *testing.T) {
 	if !slices.Equal(cert.ValidPrincipals, []string{"operator"}) || cert.KeyId != "ses_1" || cert.CertType != ssh.UserCert {
 		t.Fatalf("certificate %+v", cert)
 	}
-	if len(cert.Extensions) != 1 || cert.CriticalOptions != nil && len(cert.CriticalOptions) > 0 {
+	if len(cert.Extensions) != 1 || len(cert.CriticalOptions) > 0 {
 		t.Fatalf("permits %v %v", cert.Extensions, cert.CriticalOptions)
 	}
 	if got := time.Unix(int64(cert.ValidAfter), 0).UTC(); !got.Equal(noon.Add(-certs.Leeway)) {

@@ -80,7 +80,7 @@ func TestClockSetBackExtendsNothing(t *testing.T) {
 	w := newWorld(t)
 	mono := time.Duration(0)
 	w.svc.SetMono(func() time.Duration { return mono })
-	step := func(wall, real time.Duration) { w.Advance(wall); mono += real }
+	step := func(wall, passed time.Duration) { w.Advance(wall); mono += passed }
 	g := w.granted(nil)
 	w.svc.Turn(t.Context())
 	if got := len(w.events("clock.")); got != 0 {
