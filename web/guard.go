@@ -101,11 +101,25 @@ func (s *Server) actor(r *http.Request) (api.Who, error) {
 	if err != nil || c.Value == "" {
 		return api.Who{}, none
 	}
-	login, p, err := s.id.ByToken(r.Context(), c.Value, clientOf(r))
+	look := s.id.ByToken
+	if byItself(r) {
+		look = s.id.Peek
+	}
+	login, p, err := look(r.Context(), c.Value, clientOf(r))
 	if err != nil {
 		return api.Who{}, err
 	}
 	return api.Who{Person: p, Login: &login}, nil
+}
+
+// liveHeader marks what a page fetches because something changed, not because
+// somebody asked. Whoever forges it only lets his own login end sooner.
+const liveHeader = "X-Portcullis-Live"
+
+// byItself reports whether a page asks by itself: a screen that is left open
+// must not keep its login from going idle.
+func byItself(r *http.Request) bool {
+	return r.Header.Get(liveHeader) != "" || r.URL.Path == api.Prefix+"/stream" || strings.HasSuffix(r.URL.Path, "/live")
 }
 
 func clientOf(r *http.Request) Client {

@@ -174,3 +174,23 @@ func TestEnrolByInvitation(t *testing.T) {
 		t.Errorf("nobody is signed in after enrolling: %d", res.StatusCode)
 	}
 }
+
+func TestAScreenLeftOpenLetsItsLoginGoIdle(t *testing.T) {
+	s := newStand(t)
+	ask := func(path string, live bool) int {
+		before := len(s.Calls("peek"))
+		r := browser(http.MethodGet, path, "")
+		r.AddCookie(&http.Cookie{Name: "portcullis", Value: s.SignIn("rita")})
+		if live {
+			r.Header.Set("X-Portcullis-Live", "1")
+		}
+		s.do(r)
+		return len(s.Calls("peek")) - before
+	}
+	if ask("/board", true) == 0 {
+		t.Error("a page that fetched itself anew kept its login from going idle")
+	}
+	if ask("/board", false) != 0 {
+		t.Error("a page that somebody opened did not count as use")
+	}
+}

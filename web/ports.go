@@ -53,6 +53,8 @@ type Identity interface {
 	BeginLogin(ctx context.Context) (Ceremony, error)
 	FinishLogin(ctx context.Context, id string, credential []byte, c Client) (token string, p gateway.Person, err error)
 	ByToken(ctx context.Context, token string, c Client) (gateway.Login, gateway.Person, error)
+	// Peek is ByToken that does not keep the login from going idle.
+	Peek(ctx context.Context, token string, c Client) (gateway.Login, gateway.Person, error)
 	Logout(ctx context.Context, token string) error
 
 	Providers() []ProviderInfo

@@ -238,6 +238,10 @@ func (s shownIdentity) ByToken(ctx context.Context, token string, c web.Client) 
 	return s.Service.ByToken(ctx, token, identity.Client(c))
 }
 
+func (s shownIdentity) Peek(ctx context.Context, token string, c web.Client) (gateway.Login, gateway.Person, error) {
+	return s.Service.Peek(ctx, token, identity.Client(c))
+}
+
 func (s shownIdentity) Providers() []web.ProviderInfo {
 	var out []web.ProviderInfo
 	for _, p := range s.Service.Providers() {

@@ -22,6 +22,22 @@ const (
 // that it rests on: its age, the client, the person's and the vendor's state,
 // epochs and networks. Errors have CodeSignIn where signing in again cures it.
 func (s *Service) ByToken(ctx context.Context, token string, c Client) (gateway.Login, gateway.Person, error) {
+	l, p, err := s.Peek(ctx, token, c)
+	if err != nil {
+		return l, p, err
+	}
+	if now := gateway.Instant(s.now()); now.Sub(l.Seen) >= seenEvery {
+		if err := s.store.SeenLogin(ctx, l.Hash, now); err != nil {
+			s.log.WarnContext(ctx, "the login's last-seen time was not kept", "login", l.ID, "error", err)
+		}
+		l.Seen = now
+	}
+	return l, p, nil
+}
+
+// Peek is ByToken for what a page fetches by itself: it judges the login alike
+// and does not keep it from going idle, since nobody may be in front of it.
+func (s *Service) Peek(ctx context.Context, token string, c Client) (gateway.Login, gateway.Person, error) {
 	raw, ok := parseSecret(token)
 	if !ok {
 		return gateway.Login{}, gateway.Person{}, signIn("login", "nobody is signed in")
@@ -39,12 +55,6 @@ func (s *Service) ByToken(ctx context.Context, token string, c Client) (gateway.
 			s.endLogin(ctx, l, p.Person, c, err)
 		}
 		return gateway.Login{}, gateway.Person{}, err
-	}
-	if now := gateway.Instant(s.now()); now.Sub(l.Seen) >= seenEvery {
-		if err := s.store.SeenLogin(ctx, l.Hash, now); err != nil {
-			s.log.WarnContext(ctx, "the login's last-seen time was not kept", "login", l.ID, "error", err)
-		}
-		l.Seen = now
 	}
 	return l, p.Person, nil
 }

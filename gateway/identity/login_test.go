@@ -143,6 +143,13 @@ func TestLoginEnds(t *testing.T) {
 		signIn bool
 	}{
 		{"idle", func(w *world, _ *identity.Client) { w.Advance(identity.LoginIdle) }, "idle", true},
+		{"idle before a page that looks by itself", func(w *world, _ *identity.Client) {
+			for until := w.Now().Add(identity.LoginIdle); w.Now().Before(until); w.Advance(time.Minute) {
+				if _, _, err := w.svc.Peek(w.t.Context(), w.token, browser); err != nil {
+					w.t.Fatalf("peek: %v", err)
+				}
+			}
+		}, "idle", true},
 		{"old", func(w *world, _ *identity.Client) {
 			for until := w.Now().Add(identity.LoginLife); w.Now().Before(until); w.Advance(10 * time.Minute) {
 				w.session(w.token)

@@ -469,7 +469,7 @@ func (b *Open) Subject() string { return "grant:" + b.Grant }
 
 // Sentence implements Body.
 func (b *Open) Sentence() string {
-	via := fmt.Sprintf("one SSH connection, made within %s", Fresh)
+	via := fmt.Sprintf("one SSH connection, made within %s", span(int64(Fresh/time.Second)))
 	if b.Binding == BindSSH {
 		via = fmt.Sprintf("the SSH connection from %s that shows the code %s", b.Source, b.Code)
 	}
@@ -632,7 +632,27 @@ func first(errs ...error) error {
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
-func span(seconds int64) string { return (time.Duration(seconds) * time.Second).String() }
+// span words a length as people say it: "1 hour 30 minutes".
+func span(seconds int64) string {
+	var parts []string
+	for _, unit := range []struct {
+		seconds int64
+		name    string
+	}{{3600, "hour"}, {60, "minute"}, {1, "second"}} {
+		n := seconds / unit.seconds
+		seconds %= unit.seconds
+		switch {
+		case n == 1:
+			parts = append(parts, "1 "+unit.name)
+		case n > 1:
+			parts = append(parts, fmt.Sprintf("%d %ss", n, unit.name))
+		}
+	}
+	if len(parts) == 0 {
+		return "0 seconds"
+	}
+	return strings.Join(parts, " ")
+}
 
 func joined[T any](list []T) string {
 	s := make([]string, len(list))

@@ -87,6 +87,14 @@ func TestSSHKeyLines(t *testing.T) {
 	}
 }
 
+func TestSpanReadsAsPeopleSayIt(t *testing.T) {
+	for seconds, want := range map[int64]string{0: "0 seconds", 1: "1 second", 60: "1 minute", 5400: "1 hour 30 minutes", 7200: "2 hours", 3661: "1 hour 1 minute 1 second"} {
+		if got := span(seconds); got != want {
+			t.Errorf("span(%d) = %q, want %q", seconds, got, want)
+		}
+	}
+}
+
 func FuzzParseSSHKey(f *testing.F) {
 	f.Add(hostKey)
 	f.Fuzz(func(_ *testing.T, line string) { _, _ = ParseSSHKey(line) })

@@ -43,6 +43,14 @@ func (i identity) ByToken(ctx context.Context, token string, _ web.Client) (gate
 	return gateway.Login{ID: "lgn_" + name, Person: name, Method: "webauthn", Source: "203.0.113.44"}, p, err
 }
 
+func (i identity) Peek(ctx context.Context, token string, c web.Client) (gateway.Login, gateway.Person, error) {
+	l, p, err := i.ByToken(ctx, token, c)
+	if err == nil {
+		err = i.did("peek %s", token)
+	}
+	return l, p, err
+}
+
 func (i identity) Logout(_ context.Context, token string) error {
 	i.mu.Lock()
 	delete(i.logins, token)

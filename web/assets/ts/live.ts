@@ -100,7 +100,7 @@ async function refresh(names: string[], dress: Dress): Promise<void> {
   if (regions.length === 0) return;
   let page: Document;
   try {
-    const res = await fetch(location.href, { credentials: "same-origin", headers: { Accept: "text/html" } });
+    const res = await fetch(location.href, { credentials: "same-origin", headers: { Accept: "text/html", "X-Portcullis-Live": "1" } });
     if (res.redirected && new URL(res.url).pathname === "/login") {
       location.assign(res.url);
       return;
