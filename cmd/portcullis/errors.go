@@ -51,7 +51,7 @@ func report(w io.Writer, err error) int {
 	switch {
 	case errors.As(err, &h):
 		hint = h.hint
-	case errors.As(err, &g) && error(g) == err:
+	case errors.As(err, &g) && err.Error() == g.Error(): // not wrapped in words of ours
 		bare := *g
 		bare.Next, hint = "", g.Next
 		text = bare.Error()

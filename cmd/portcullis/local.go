@@ -99,10 +99,8 @@ func (g *gatewayd) localFollow(w http.ResponseWriter, r *http.Request) error {
 	control := http.NewResponseController(w)
 	_ = control.Flush()
 	for e := range g.audit.Follow(r.Context()) {
-		fmt.Fprintf(w, "{\"seq\":%d,\"ocsf\":%s}\n", e.Seq, e.Body)
-		if control.Flush() != nil {
-			break // the reader has left
-		}
+		fmt.Fprintf(w, "{\"seq\":%d,\"ocsf\":%s}\n", e.Seq, e.Body) // a reader who has left ends the context
+		_ = control.Flush()
 	}
 	return nil
 }

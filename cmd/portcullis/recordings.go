@@ -67,7 +67,7 @@ func (p *recordingPlayCmd) Run(r *run) error {
 	}()
 	playErr := recording.Play(ctx, r.out, pr, p.Speed, p.Idle)
 	cancel()
-	pr.Close()
+	_ = pr.Close() // the reader of a pipe
 	err = <-done
 	if playErr != nil && !errors.Is(playErr, context.Canceled) {
 		return playErr
@@ -104,7 +104,7 @@ func (e *recordingExportCmd) Run(r *run) error {
 	}
 	if err := c.stream(r.ctx, path, f); err != nil {
 		f.Close()
-		os.Remove(e.Output)
+		_ = os.Remove(e.Output) // half a recording is none
 		return err
 	}
 	return f.Close()

@@ -81,7 +81,7 @@ func (l *Live) Context() context.Context { return l.ctx }
 // Entitlement is what the chain lets this session do.
 func (l *Live) Entitlement() Entitlement { return l.ent }
 
-// Target, Account and Abilities are those of the entitlement.
+// Target is what the session reaches, as the chain defines it.
 func (l *Live) Target() gateway.Target { return l.ent.Target }
 
 // Account is the identity used at the target.

@@ -157,7 +157,6 @@ type memRecorder struct {
 	fail   error
 	out    bytes.Buffer
 	in     bytes.Buffer
-	notes  []string
 	seals  []gateway.EndReason
 	failed chan error
 	order  *[]string

@@ -284,7 +284,7 @@ func keepAlive(ctx context.Context, to ssh.Conn, dead func()) {
 		select {
 		case <-ctx.Done():
 			if waiting { // the socket is being closed, which ends the request
-				<-answer
+				<-answer //nolint:errcheck // what the client says now matters to nobody
 			}
 			return
 		case err := <-answer:

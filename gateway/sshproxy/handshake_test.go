@@ -270,7 +270,7 @@ func TestAbilityIsJudgedByChannel(t *testing.T) {
 	if !strings.Contains(string(said[:n]), "this grant lets exec, and no shell") {
 		t.Errorf("said %q", said[:n])
 	}
-	if n, err := ch.Read(said); n > 0 || err != io.EOF {
+	if n, err := ch.Read(said); n > 0 || !errors.Is(err, io.EOF) {
 		t.Errorf("then %q, %v", said[:n], err)
 	}
 	_ = ch.Close()

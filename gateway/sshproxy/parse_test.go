@@ -3,6 +3,7 @@ package sshproxy
 import (
 	"strings"
 	"testing"
+	"unicode"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -61,7 +62,7 @@ func FuzzPayloads(f *testing.F) {
 			t.Errorf("variable %q", name)
 		}
 		parseResize(b)
-		if s := printable(string(b), 80); len(s) > 80 || strings.ContainsAny(s, "\x1b\r\n\x00\x9b") {
+		if s := printable(string(b), 80); len(s) > 80 || strings.ContainsFunc(s, unicode.IsControl) {
 			t.Errorf("printable gave %q", s)
 		}
 	})

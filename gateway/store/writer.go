@@ -63,7 +63,7 @@ func (j *job) run(tx *Tx, f func(*Tx) error) error {
 	defer func() {
 		if !returned { // a panic, or a test's FailNow: undone before it goes on unwinding
 			j.ran <- errAbandoned
-			<-j.done
+			<-j.done //nolint:errcheck // the panic goes on unwinding
 		}
 	}()
 	err := f(tx)
