@@ -9,6 +9,7 @@ import (
 )
 
 const (
+	idleWarm     = 3 // open already when the counting begins
 	idleSessions = 20
 	echoKeys     = 200
 	shellWithin  = 30 * time.Second
@@ -73,22 +74,35 @@ func (l *lab) idle(ctx context.Context) error {
 		if r.name == "direct" {
 			pids = func() []int { return rig.Tree(l.Plant.PID()) }
 		}
-		before := memory(pids())
-		var open []*rig.Terminal
-		for range idleSessions {
-			t, err := r.open(ctx)
-			if err != nil {
-				return fmt.Errorf("ssh.idle: %w", err)
-			}
-			open = append(open, t)
+		v, err := idleOne(ctx, r, pids)
+		if err != nil {
+			return fmt.Errorf("ssh.idle: %w", err)
 		}
-		each[i] = float64(memory(pids())-before) / idleSessions
-		for _, t := range open {
-			t.Close()
-		}
+		each[i] = v
 	}
 	l.both("ssh.idle", each, "KiB", false)
 	return nil
+}
+
+func idleOne(ctx context.Context, r route, pids func() []int) (float64, error) {
+	var open []*rig.Terminal
+	defer func() {
+		for _, t := range open {
+			t.Close()
+		}
+	}()
+	var before int64
+	for n := range idleWarm + idleSessions {
+		if n == idleWarm {
+			before = memory(pids())
+		}
+		t, err := r.open(ctx)
+		if err != nil {
+			return 0, err
+		}
+		open = append(open, t)
+	}
+	return float64(memory(pids())-before) / idleSessions, nil
 }
 
 // memory is the proportional share of all these processes in KiB; one that

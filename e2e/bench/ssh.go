@@ -11,7 +11,7 @@ import (
 const (
 	setupRounds = 15
 	bulkRounds  = 5
-	bulkMiB     = 128
+	bulkMiB     = 64
 	tailRounds  = 10
 	tailBytes   = 1 << 20
 )
@@ -26,6 +26,10 @@ func (l *lab) both(name string, v three, unit string, more bool) {
 }
 
 func measureSSH(ctx context.Context, l *lab) error {
+	// Memory first: after bulk, a process gives back more than idle shells take.
+	if err := l.idle(ctx); err != nil {
+		return err
+	}
 	for _, m := range []struct {
 		name, unit string
 		more       bool
@@ -42,7 +46,7 @@ func measureSSH(ctx context.Context, l *lab) error {
 		}
 		l.both(m.name, v, m.unit, m.more)
 	}
-	for _, part := range []func(context.Context) error{l.echo, l.idle, l.tail} {
+	for _, part := range []func(context.Context) error{l.echo, l.tail} {
 		if err := part(ctx); err != nil {
 			return err
 		}

@@ -27,6 +27,9 @@ type Process struct {
 func start(name string, env []string, args ...string) (*Process, error) {
 	p := &Process{cmd: exec.Command(name, args...), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
+	// What it leaves behind (an sshd's open sessions) holds its output open and
+	// must not hold us.
+	p.cmd.WaitDelay = time.Second
 	p.cmd.Env = append(os.Environ(), env...)
 	// A test that is killed takes its programs with it.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
