@@ -7,6 +7,7 @@ import (
 	"io"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -106,11 +107,14 @@ func TestPlayLeavesTheTerminalAsItWas(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	enough := errors.New("seen enough")
 	pr, pw := io.Pipe()
-	go func() {
+	var writer sync.WaitGroup
+	defer writer.Wait()
+	defer pr.Close() // lets a writer go that nobody reads any more
+	writer.Go(func() {
 		_, _ = io.WriteString(pw, "{\"version\":3}\n[0,\"o\",\"\\u001b[?1049h\"]\n")
 		cancel(enough)
 		_, _ = io.WriteString(pw, "[100,\"o\",\"x\"]\n")
-	}()
+	})
 	var b bytes.Buffer
 	if err := Play(ctx, &b, pr, 1, 0); !errors.Is(err, enough) || !strings.HasSuffix(b.String(), restore) {
 		t.Errorf("%v, %q", err, b.String())

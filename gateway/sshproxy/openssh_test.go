@@ -170,8 +170,10 @@ func TestTerminal(t *testing.T) {
 	if err := s.WindowChange(50, 132); err != nil {
 		t.Fatal(err)
 	}
-	fmt.Fprintln(in, "stty size")
-	out.wait(t, "50 132")
+	// Requests and data are two streams in the library, so what is typed may
+	// overtake the last resize.
+	fmt.Fprintln(in, `while [ "$(stty size)" != "50 132" ]; do sleep 0.05; done; echo size-$((50+132))`)
+	out.wait(t, "size-182")
 	fmt.Fprintln(in, "exit 5")
 	var status interface{ ExitStatus() int }
 	if err := s.Wait(); !errors.As(err, &status) || status.ExitStatus() != 5 {

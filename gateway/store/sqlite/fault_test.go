@@ -83,7 +83,7 @@ func TestFullDatabaseTakesBackWholeUpdates(t *testing.T) {
 	if err := f.db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	writer, err := sql.Open("sqlite", "file:"+f.path+"?_pragma=journal_mode(WAL)")
+	writer, err := sql.Open("sqlite", "file:"+f.path+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestFullDatabaseTakesBackWholeUpdates(t *testing.T) {
 // reopen starts a store over a writer of the test's own.
 func (f *forge) reopen(writer *sql.DB) *store.DB {
 	f.Helper()
-	reader, err := sql.Open("sqlite", "file:"+f.path)
+	reader, err := sql.Open("sqlite", "file:"+f.path+"?_pragma=busy_timeout(5000)")
 	if err != nil {
 		f.Fatal(err)
 	}
