@@ -28,7 +28,7 @@ func TestWalk(t *testing.T) {
 	s.must(err)
 	ca, err := g.UserCA()
 	s.must(err)
-	plant, err := rig.StartPlant(ctx, filepath.Join(dir, "plant"), ca+"\n", "")
+	plant, err := rig.StartPlant(ctx, filepath.Join(dir, "plant"), ca, "")
 	s.must(err)
 	s.Stage = &rig.Stage{Gateway: g, Plant: plant, People: map[string]*rig.Person{}, Clients: map[string]*rig.Client{}}
 	t.Cleanup(s.Close)

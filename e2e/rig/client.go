@@ -72,6 +72,3 @@ func KnownHost(addr, publicKey string) string {
 	host, port, _ := strings.Cut(addr, ":")
 	return fmt.Sprintf("[%s]:%s %s\n", host, port, publicKey)
 }
-
-// KnownCA is the known_hosts line of a CA that signs the host keys at addr.
-func KnownCA(addr, publicKey string) string { return "@cert-authority " + KnownHost(addr, publicKey) }

@@ -3,9 +3,7 @@ package rig
 import (
 	"bytes"
 	"context"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
@@ -15,8 +13,6 @@ import (
 	"regexp"
 	"strings"
 	"time"
-
-	"golang.org/x/crypto/ssh"
 )
 
 // startWithin bounds how long the gateway may take to be ready.
@@ -201,35 +197,14 @@ func (g *Gateway) WebOff() error {
 	return os.WriteFile(g.Config, []byte(text), 0o600)
 }
 
-// UserCA is the public half of the gateway's SSH user CA, one authorized_keys
-// line.
-func (g *Gateway) UserCA() (string, error) { return g.public("ssh-user-ca") }
+// UserCA is what a target's TrustedUserCAKeys holds, as the gateway laid it
+// out in its data folder.
+func (g *Gateway) UserCA() (string, error) { return g.published("ssh_user_ca.pub") }
 
-// HostCA is the public half of the CA that signs the gateway's host key.
-func (g *Gateway) HostCA() (string, error) { return g.public("ssh-host-ca") }
+// KnownHosts is what an engineer's known_hosts holds of the gateway, likewise.
+func (g *Gateway) KnownHosts() (string, error) { return g.published("ssh_known_hosts") }
 
-// public reads a key of the data folder: its .pub file, or the public half of
-// the PKCS#8 file.
-func (g *Gateway) public(name string) (string, error) {
-	path := filepath.Join(g.Data, "keys", name)
-	if raw, err := os.ReadFile(path + ".pub"); err == nil {
-		return strings.TrimSpace(string(raw)), nil
-	}
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return "", err
-	}
-	block, _ := pem.Decode(raw)
-	if block == nil {
-		return "", fmt.Errorf("%s is not PEM", path)
-	}
-	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		return "", fmt.Errorf("read %s: %w", path, err)
-	}
-	signer, err := ssh.NewSignerFromKey(key)
-	if err != nil {
-		return "", err
-	}
-	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey()))), nil
+func (g *Gateway) published(name string) (string, error) {
+	raw, err := os.ReadFile(filepath.Join(g.Data, name))
+	return string(raw), err
 }

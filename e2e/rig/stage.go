@@ -70,7 +70,7 @@ func NewStage(ctx context.Context, bin, dir string, o Options) (*Stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.Plant, err = StartPlant(ctx, filepath.Join(dir, "plant"), ca+"\n", o.Authorized); err != nil {
+	if s.Plant, err = StartPlant(ctx, filepath.Join(dir, "plant"), ca, o.Authorized); err != nil {
 		return nil, err
 	}
 	if err := g.Start(ctx); err != nil {
@@ -116,15 +116,6 @@ func (s *Stage) fill(ctx context.Context, dir string) error {
 // PlantFile is the file that was applied.
 func (s *Stage) PlantFile() string {
 	return fmt.Sprintf(plantFile, s.Plant.Addr, s.Plant.HostKey, s.Plant.Login) + s.plants
-}
-
-// KnownHosts is what an engineer's known_hosts holds of the gateway.
-func (s *Stage) KnownHosts() (string, error) {
-	ca, err := s.HostCA()
-	if err != nil {
-		return "", err
-	}
-	return KnownCA(s.SSH, ca), nil
 }
 
 // Join invites a person with the machine's key and enrols a key of theirs.
