@@ -79,15 +79,16 @@ func (h *handshake) run() (*ssh.ServerConn, <-chan ssh.NewChannel, <-chan *ssh.R
 		PublicKeyCallback:           h.offered,
 		VerifiedPublicKeyCallback:   h.proven,
 		KeyboardInteractiveCallback: h.stranger,
-		ServerVersion:               "SSH-2.0-Portcullis",
+		ServerVersion:               ownVersion,
 	}
 	for _, s := range h.p.c.HostSigners {
 		cfg.AddHostKey(s)
 	}
-	if err := h.nc.SetDeadline(time.Now().Add(h.p.c.HandshakeTime)); err != nil {
+	until := time.Now().Add(h.p.c.HandshakeTime)
+	if err := h.nc.SetDeadline(until); err != nil {
 		return nil, nil, nil, err
 	}
-	sc, chans, reqs, err := ssh.NewServerConn(h.nc, cfg)
+	sc, chans, reqs, err := serverConn(h.nc, cfg, until)
 	if err != nil {
 		return nil, nil, nil, err
 	}

@@ -191,9 +191,10 @@ func sourceOf(a net.Addr) netip.Prefix {
 // strict-kex (against prefix truncation) is always offered by the library.
 func algorithms() ssh.Config {
 	s := ssh.SupportedAlgorithms()
+	others := slices.DeleteFunc(s.Ciphers, func(c string) bool { return slices.Contains(gcmCiphers, c) })
 	return ssh.Config{
 		KeyExchanges: s.KeyExchanges,
-		Ciphers:      s.Ciphers,
+		Ciphers:      slices.Concat(gcmCiphers, others), // a target takes the first that it has
 		MACs:         slices.DeleteFunc(s.MACs, func(m string) bool { return m == ssh.HMACSHA1 }),
 	}
 }

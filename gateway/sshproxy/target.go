@@ -46,14 +46,14 @@ func dial(live Live, patience time.Duration) (*leg, *gateway.Ended, error) {
 	}
 	pins := readPins(t.HostKeys)
 	cfg := &ssh.ClientConfig{
-		Config: algorithms(), User: live.Account().Login, Auth: auth, ClientVersion: "SSH-2.0-Portcullis",
+		Config: algorithms(), User: live.Account().Login, Auth: auth, ClientVersion: ownVersion,
 		HostKeyAlgorithms: pins.algorithms(), HostKeyCallback: pins.check,
 	}
 	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
 		_ = nc.Close()
 		return unreachable("the connection broke", err)
 	}
-	conn, chans, reqs, err := ssh.NewClientConn(nc, t.Address, cfg)
+	conn, chans, reqs, err := clientConn(nc, t.Address, cfg)
 	if err == nil {
 		err = nc.SetDeadline(time.Time{})
 	}
