@@ -444,7 +444,7 @@ type BindingKind string
 // The closed list of bindings.
 const (
 	BindSSH   BindingKind = "ssh"   // the SSH session identifier (RFC 4253 clause 7.2), hexadecimal
-	BindLogin BindingKind = "login" // the id of the browser login that a ticket was made in
+	BindLogin BindingKind = "login" // what a ticket was made with: the id of the browser login, or the fingerprint of the SSH security key
 )
 
 // Open opens one session under a grant, on one transport.
@@ -475,6 +475,13 @@ func (b *Open) Sentence() string {
 	}
 	return fmt.Sprintf("Open a session of %s (vendor %s) as %s on %s (%s), to end by %s, for %s. Grant %s, request digest %s.",
 		b.Person, b.Vendor, b.Account, b.Target, strings.Join(b.Abilities.List(), ", "), stamp(b.To), via, b.Grant, b.Request.Short())
+}
+
+// ByKey reports whether this is a ticket that an SSH security key signs for,
+// without a browser: Transport is its fingerprint, and no login's id looks
+// like one.
+func (b *Open) ByKey() bool {
+	return b.Binding == BindLogin && strings.HasPrefix(b.Transport, "SHA256:")
 }
 
 // Check implements Body.

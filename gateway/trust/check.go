@@ -14,12 +14,14 @@ const ahead = 2 * time.Second
 
 // Checked is a statement that holds now. Signer is MachinePerson and Key is
 // zero for the machine's own. Key is the key that signed; for an enrolment by
-// invitation it is the new key, as the statement describes it.
+// invitation it is the new key, as the statement describes it. Where an SSH
+// security key signed, Key is zero and SSHKey is that key.
 type Checked struct {
 	Statement statement.Statement
 	Body      statement.Body
 	Signer    gateway.Person
 	Key       gateway.Authenticator
+	SSHKey    gateway.SSHKey
 }
 
 // Check verifies a statement, filed or just handed in: its proofs and every
@@ -33,7 +35,7 @@ func (c *Chain) Check(ctx context.Context, s statement.Signed) (Checked, error) 
 	}
 	body := f.body
 	if k := c.known.get(s.Digest); k != nil && slices.EqualFunc(k.s.Proofs, s.Proofs, sameProof) {
-		f.proven, f.admission, f.key, f.enrolment, f.invite = true, k.admission, k.key, k.enrolment, k.invite
+		f.proven, f.admission, f.key, f.sshKey, f.enrolment, f.invite = true, k.admission, k.key, k.sshKey, k.enrolment, k.invite
 	} else if _, body, err = s.Parse(); err != nil {
 		return Checked{}, gateway.Internal(err) // it has just been read
 	}
@@ -51,7 +53,7 @@ func (c *Chain) Check(ctx context.Context, s statement.Signed) (Checked, error) 
 		out.Signer.Roles = slices.Clone(out.Signer.Roles)
 		return out, nil
 	}
-	if out.Signer, out.Key, err = w.current(f); err != nil {
+	if err := w.current(f, &out); err != nil {
 		return Checked{}, err
 	}
 	if err := w.settle(); err != nil {
@@ -77,29 +79,34 @@ func (c *Chain) CheckFresh(ctx context.Context, s statement.Signed) (Checked, er
 	return out, nil
 }
 
-// current holds the signer of f to what he is now.
-func (w *walk) current(f *fact) (gateway.Person, gateway.Authenticator, error) {
-	none := gateway.Authenticator{}
+// current holds the signer of f to what he is now, and fills in who and which
+// key that is.
+func (w *walk) current(f *fact, out *Checked) error {
 	p, err := w.person(f.st.Signer)
 	if err != nil {
-		return gateway.Person{}, none, absentPerson(err, f.st.Signer)
+		return absentPerson(err, f.st.Signer)
 	}
 	if r := ruleOf(f.st.Kind); !r.allows(f.body, p.row.Name, p.row.Vendor, p.row.Roles) {
-		return gateway.Person{}, none, f.broken("%s has the role no longer that may sign it: %s", p.row.Name, r.who())
+		return f.broken("%s has the role no longer that may sign it: %s", p.row.Name, r.who())
 	}
 	epochs, err := w.active(p)
 	if err != nil {
-		return gateway.Person{}, none, err
+		return err
 	}
-	if !f.invite.IsZero() {
+	out.Signer = p.row
+	switch {
+	case !f.invite.IsZero():
 		e, ok := f.body.(*statement.Enrol)
 		if !ok || e.Epochs != epochs {
-			return gateway.Person{}, none, stale("the invitation")
+			return stale("the invitation")
 		}
-		return p.row, keyOf(f, e), nil
+		out.Key = keyOf(f, e)
+	case f.sshKey != "":
+		out.SSHKey, err = w.usableSSH(f.sshKey, epochs)
+	default:
+		out.Key, err = w.usable(f.key, epochs)
 	}
-	key, err := w.usable(f.key, epochs)
-	return p.row, key, err
+	return err
 }
 
 // active returns the present epochs of a person who may act, or why he may

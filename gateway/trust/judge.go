@@ -51,6 +51,9 @@ func (w *walk) letIn(f *fact) (gateway.Epochs, error) {
 		}
 		return inv.Epochs, nil
 	}
+	if f.sshKey != "" {
+		return w.letInSSH(f)
+	}
 	k, err := w.need(f.enrolment)
 	if err != nil {
 		return gateway.Epochs{}, f.wrap("the enrolment of the key that signed it", err)

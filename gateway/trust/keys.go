@@ -80,33 +80,16 @@ func (w *walk) usable(credential string, epochs gateway.Epochs) (gateway.Authent
 // to hold it can be told why.
 func (c *Chain) SSHKey(ctx context.Context, fingerprint string) (gateway.SSHKey, error) {
 	w := c.walk(ctx)
-	row, err := w.store.SSHKey(ctx, fingerprint)
+	row, err := w.sshKey(fingerprint)
 	if err != nil {
-		return gateway.SSHKey{}, missing(notFoundOr(err), "SSH key", fingerprint)
-	}
-	f, err := w.need(row.Statement)
-	if err != nil {
-		return gateway.SSHKey{}, err
-	}
-	b, ok := f.body.(*statement.SSHKeyAdd)
-	if !ok || b.Fingerprint != fingerprint {
-		return gateway.SSHKey{}, broken("the row of SSH key %s names a statement about %s", gateway.Quote(row.Label), gateway.Quote(f.body.Subject()))
-	}
-	if field := differs(
-		diff{"fingerprint", row.Fingerprint == b.Fingerprint}, diff{"person", row.Person == b.Person}, diff{"label", row.Label == b.Label},
-		diff{"key", row.Key == b.Key}, diff{"epochs", row.Epochs == b.Epochs},
-	); field != "" {
-		return gateway.SSHKey{}, broken("the row of SSH key %s was changed: its %s is not what was signed", gateway.Quote(row.Label), field)
-	}
-	if row.Removed, err = w.floor.removed(sshKeyRemoved+fingerprint, row.Removed); err != nil {
-		return gateway.SSHKey{}, err
+		return gateway.SSHKey{}, missing(err, "SSH key", fingerprint)
 	}
 	if !row.Removed.IsZero() {
-		return gateway.SSHKey{}, gateway.Refused(Rule, "use another key, or add one anew", "SSH key %s was removed", gateway.Quote(row.Label))
+		return gateway.SSHKey{}, removedSSH(row)
 	}
-	p, err := w.person(b.Person)
+	p, err := w.person(row.Person)
 	if err != nil {
-		return gateway.SSHKey{}, absentPerson(err, b.Person)
+		return gateway.SSHKey{}, absentPerson(err, row.Person)
 	}
 	epochs, err := w.active(p)
 	if err != nil {

@@ -80,8 +80,14 @@ func (f *fact) findAdmission(cited []*fact) error {
 
 // proveTouch verifies a touch by a key of the signer whose enrolment is cited.
 func (w *walk) proveTouch(f *fact, p statement.Proof, cited []*fact) error {
+	if p.Kind == statement.SSHSIG {
+		return w.proveSSHSIG(f, p, cited)
+	}
 	if p.Kind != statement.WebAuthn {
 		return f.broken("it is proven by %s, where a touch is needed", gateway.Quote(string(p.Kind)))
+	}
+	if o, ok := f.body.(*statement.Open); ok && o.ByKey() {
+		return f.broken("it was drawn up for an SSH security key and touched with another")
 	}
 	for _, c := range cited {
 		e, ok := c.body.(*statement.Enrol)

@@ -12,6 +12,7 @@ import (
 type rule struct {
 	machine bool           // the machine's own key may
 	self    bool           // the person whom it is about may
+	sshKey  bool           // and with an SSH security key too, not by WebAuthn alone
 	roles   []gateway.Role // staff with any of these may
 }
 
@@ -28,7 +29,9 @@ func ruleOf(k statement.Kind) rule {
 		return rule{machine: true, roles: []gateway.Role{gateway.Responder, gateway.Approver, gateway.Admin}}
 	case statement.KindApprove:
 		return rule{roles: gateway.StaffRoles} // which of them, policy says
-	case statement.KindOpen, statement.KindSSHKey, statement.KindEnrol:
+	case statement.KindOpen:
+		return rule{self: true, sshKey: true}
+	case statement.KindSSHKey, statement.KindEnrol:
 		return rule{self: true}
 	}
 	return rule{}

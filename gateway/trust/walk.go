@@ -24,7 +24,8 @@ type fact struct {
 	proven    bool
 	admission gateway.Digest // of the signer, as it was when he signed
 	key       string         // credential that signed; empty for the machine and for an invitation
-	enrolment gateway.Digest // of that credential
+	sshKey    string         // fingerprint, where an SSH security key signed instead
+	enrolment gateway.Digest // of that credential, or the addition of that SSH key
 	invite    gateway.Digest // that let an enrolment in
 }
 
@@ -42,6 +43,7 @@ type walk struct {
 	vendors map[string]*vendor
 	people  map[string]*person
 	keys    map[string]gateway.Authenticator
+	sshKeys map[string]gateway.SSHKey
 	heads   map[string]uint64 // versions and epochs seen, for the floor
 }
 
@@ -49,7 +51,7 @@ func (c *Chain) walk(ctx context.Context) *walk {
 	return &walk{
 		Chain: c, ctx: ctx, opened: make(map[gateway.Digest]*fact), needed: make(map[gateway.Digest]bool),
 		vendors: make(map[string]*vendor), people: make(map[string]*person), keys: make(map[string]gateway.Authenticator),
-		heads: make(map[string]uint64),
+		sshKeys: make(map[string]gateway.SSHKey), heads: make(map[string]uint64),
 	}
 }
 
