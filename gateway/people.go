@@ -98,12 +98,15 @@ type Authenticator struct {
 	Removed        time.Time `json:"removed,omitzero"`
 }
 
-// SSHKey is an SSH public key that says who connects; it is never the touch.
+// SSHKey is an SSH public key that says who connects. In the handshake it is
+// never the touch; one that lives in a FIDO2 authenticator may give the touch
+// for a session by SSHSIG, and Counter is of the last one that it gave.
 type SSHKey struct {
 	Fingerprint string    `json:"fingerprint"` // SHA256:... as ssh-keygen -l prints it
 	Person      string    `json:"person"`
 	Label       string    `json:"label"`
 	Key         string    `json:"key"` // one authorized_keys line without options
+	Counter     uint32    `json:"counter,omitempty"`
 	Epochs      Epochs    `json:"epochs"`
 	Statement   Digest    `json:"statement"`
 	Added       time.Time `json:"added"`

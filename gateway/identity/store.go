@@ -42,6 +42,8 @@ type Tx interface {
 	SetCounter(credential string, from, to uint32) error
 	PutSSHKey(k gateway.SSHKey) error // gateway.ErrUsed if the key was ever added, by anybody
 	RemoveSSHKey(fingerprint string, at time.Time) error
+	// SetSSHCounter is SetCounter for an SSH security key.
+	SetSSHCounter(fingerprint string, from, to uint32) error
 	PutInvitation(i gateway.Invitation) error
 	// UseInvitation marks it used; gateway.ErrUsed if it was.
 	UseInvitation(id string, at time.Time) error

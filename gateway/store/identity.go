@@ -151,6 +151,12 @@ func (tx *Tx) RemoveSSHKey(fingerprint string, at time.Time) error {
 	return tx.tell(err, gateway.ErrUsed, "SELECT 1 FROM ssh_keys WHERE fingerprint = $1", fingerprint)
 }
 
+// SetSSHCounter implements identity.Tx.
+func (tx *Tx) SetSSHCounter(fingerprint string, from, to uint32) error {
+	err := tx.touch(gateway.ErrStale, "UPDATE ssh_keys SET counter = $1 WHERE fingerprint = $2 AND counter = $3", int64(to), fingerprint, int64(from))
+	return tx.tell(err, gateway.ErrStale, "SELECT 1 FROM ssh_keys WHERE fingerprint = $1", fingerprint)
+}
+
 // PutInvitation implements identity.Tx.
 func (tx *Tx) PutInvitation(i gateway.Invitation) error {
 	return create(tx, invitations, &i, gateway.ErrUsed)

@@ -34,8 +34,8 @@ var authenticators = newTable("authenticators", "id person label public_key aagu
 		whole{&a.Epochs.Vendor}, whole{&a.Epochs.Person}, digest{&a.Statement}, instant{&a.Enrolled}, instant{&a.Removed}}
 })
 
-var sshKeys = newTable("ssh_keys", "fingerprint person label line vendor_epoch person_epoch statement added removed", func(k *gateway.SSHKey) []any {
-	return []any{&k.Fingerprint, &k.Person, &k.Label, &k.Key, whole{&k.Epochs.Vendor}, whole{&k.Epochs.Person}, digest{&k.Statement}, instant{&k.Added}, instant{&k.Removed}}
+var sshKeys = newTable("ssh_keys", "fingerprint person label line counter vendor_epoch person_epoch statement added removed", func(k *gateway.SSHKey) []any {
+	return []any{&k.Fingerprint, &k.Person, &k.Label, &k.Key, &k.Counter, whole{&k.Epochs.Vendor}, whole{&k.Epochs.Person}, digest{&k.Statement}, instant{&k.Added}, instant{&k.Removed}}
 })
 
 var invitations = newTable("invitations", "id person public_key vendor_epoch person_epoch statement expires used", func(i *gateway.Invitation) []any {

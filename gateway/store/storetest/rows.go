@@ -210,6 +210,30 @@ func counters(t *testing.T, db *store.DB) {
 	ok(t, set("cred", 1<<32-2, 1<<32-1))
 	want(t, "a counter gone on since", set("cred", 1<<32-2, 1<<32-1), gateway.ErrStale)
 	want(t, "the counter of no key", set("none", 0, 1), gateway.ErrNotFound)
+
+	setSSH := func(fingerprint string, from, to uint32) error {
+		return db.Identity().Update(t.Context(), func(tx identityTx) error { return tx.SetSSHCounter(fingerprint, from, to) })
+	}
+	ok(t, db.Identity().Update(t.Context(), func(tx identityTx) error {
+		return tx.PutSSHKey(gateway.SSHKey{Fingerprint: "SHA256:x", Person: "ana", Added: began})
+	}))
+	won := make(chan uint32, 50)
+	together(50, func(i int) {
+		to := 1<<32 - 1 - uint32(i)
+		if err := setSSH("SHA256:x", 0, to); err == nil {
+			won <- to
+		} else {
+			want(t, "an ssh key's counter gone on since", err, gateway.ErrStale)
+		}
+	})
+	if len(won) != 1 {
+		t.Fatalf("the counter of an ssh key was moved from one place by %d of 50, want 1", len(won))
+	}
+	k, err := db.Identity().SSHKey(t.Context(), "SHA256:x")
+	if to := <-won; err != nil || k.Counter != to {
+		t.Errorf("the counter reads back as %d, want %d: %v", k.Counter, to, err)
+	}
+	want(t, "the counter of no ssh key", setSSH("SHA256:none", 0, 1), gateway.ErrNotFound)
 }
 
 func takenForEver(t *testing.T, db *store.DB) {
