@@ -156,7 +156,7 @@ func (s *Server) toLogin(v *visit, err error) {
 	}
 	if _, had := v.Cookie(s.cookieName(loginCookie)); had == nil {
 		s.clearCookie(v.w, loginCookie)
-		q.Set("why", gateway.AsError(err).Sentence())
+		q.Set("why", gateway.AsError(err).Rule)
 	}
 	to := "/login"
 	if len(q) > 0 {

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -151,8 +152,23 @@ func TestEndedLoginSaysWhy(t *testing.T) {
 	r := browser(http.MethodGet, "/", "")
 	r.AddCookie(&http.Cookie{Name: "portcullis", Value: "long gone"})
 	res := s.do(r)
-	if to := res.Header.Get("Location"); !strings.Contains(to, "why=this+login+has+ended") || cookie(res, "portcullis").MaxAge >= 0 {
+	if to := res.Header.Get("Location"); !strings.HasSuffix(to, "why=login") || cookie(res, "portcullis").MaxAge >= 0 {
 		t.Errorf("leads to %q", to)
+	}
+}
+
+func TestLoginPageSaysNothingOfItsAddress(t *testing.T) {
+	s := newStand(t)
+	for why, want := range map[string]string{"login-idle": "nobody used this login", "Call+0900+123": ""} {
+		res := s.do(browser(http.MethodGet, "/login?why="+why, ""))
+		raw, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page := strings.ToLower(string(raw))
+		if !strings.Contains(page, want) || strings.Contains(page, "0900") {
+			t.Errorf("why=%s: the page says %s", why, page)
+		}
 	}
 }
 

@@ -7,8 +7,19 @@ import (
 	"github.com/portcullis/portcullis/gateway"
 )
 
-// maxWhy bounds the sentence that a login page repeats from its address.
-const maxWhy = 300
+// whys are the reasons that the login page gives for an ended login. Its
+// address names one; a page that repeated a sentence from its address would
+// say whatever a phisher wants said.
+var whys = map[string]string{
+	"login":         "this login has ended; sign in again",
+	"login-idle":    "nobody used this login for a while, so it has ended; sign in again",
+	"login-age":     "a login lasts twelve hours at most; sign in again",
+	"login-binding": "this login was made in another browser and has been ended; sign in again",
+	"epoch":         "access was suspended since this login was made; sign in with a key that was enrolled after it was restored",
+	"suspended":     "access is suspended; call the operator's control room",
+	"removed":       "you have been removed from this gateway; call the operator if that is a mistake",
+	"networks":      "people of your organisation do not connect from this network; call the operator",
+}
 
 func (s *Server) login(v *visit) error {
 	q := v.URL.Query()
@@ -16,11 +27,7 @@ func (s *Server) login(v *visit) error {
 	if v.person() != nil {
 		return v.seeOther(next)
 	}
-	why := q.Get("why")
-	if gateway.CheckText("why", why, maxWhy, false) != nil {
-		why = ""
-	}
-	return s.show(v, "login", "Sign in", map[string]any{"Next": next, "Why": why, "Providers": s.id.Providers()})
+	return s.show(v, "login", "Sign in", map[string]any{"Next": next, "Why": whys[q.Get("why")], "Providers": s.id.Providers()})
 }
 
 func (s *Server) loginBegin(v *visit) error {

@@ -65,7 +65,11 @@ func (p *recordingPlayCmd) Run(r *run) error {
 		pw.CloseWithError(err)
 		done <- err
 	}()
-	playErr := recording.Play(ctx, r.out, pr, p.Speed, p.Idle)
+	speed, idle := p.Speed, p.Idle
+	if speed == 0 {
+		speed, idle = 1, time.Nanosecond
+	}
+	playErr := recording.Play(ctx, r.out, pr, speed, idle)
 	cancel()
 	_ = pr.Close() // the reader of a pipe
 	err = <-done

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -30,6 +31,7 @@ const (
 	webIdleTimeout   = 2 * time.Minute
 	webMaxHeader     = 64 << 10
 	drainTime        = 3 * time.Second
+	readyEvery       = time.Second // how old an answer of /readyz may be
 )
 
 type serveCmd struct {
@@ -76,6 +78,10 @@ type gatewayd struct {
 	api                 *api.Server
 	web, ssh, sock, adm net.Listener
 	webTLS              *tls.Config
+
+	readyMu  sync.Mutex
+	readyAt  time.Time
+	readyErr error
 }
 
 // newGateway joins the rooms, recovers from a crash and listens; nothing is
@@ -255,8 +261,11 @@ func (g *gatewayd) proxy() (*sshproxy.Proxy, error) {
 }
 
 func (g *gatewayd) serveWeb(ctx context.Context) error {
+	mux := http.NewServeMux()
+	g.health(mux)
+	mux.Handle("/", g.pages.Handler())
 	srv := &http.Server{
-		Handler: g.pages.Handler(), ReadHeaderTimeout: webHeaderTimeout, ReadTimeout: webReadTimeout, IdleTimeout: webIdleTimeout, MaxHeaderBytes: webMaxHeader,
+		Handler: mux, ReadHeaderTimeout: webHeaderTimeout, ReadTimeout: webReadTimeout, IdleTimeout: webIdleTimeout, MaxHeaderBytes: webMaxHeader,
 		ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug), TLSConfig: g.webTLS,
 	}
 	serve := func() error { return srv.Serve(g.web) }
@@ -276,23 +285,45 @@ func (g *gatewayd) serveSocket(ctx context.Context) error {
 	return serveHTTP(ctx, srv, func() error { return srv.Serve(g.sock) }, drainTime)
 }
 
-// serveAdmin answers health and metrics, for machines that watch machines.
+// serveAdmin answers metrics, and health once more, for machines that watch
+// machines.
 func (g *gatewayd) serveAdmin(ctx context.Context) error {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", g.readyz)
+	g.health(mux)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(g.metrics(), promhttp.HandlerOpts{}))
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: socketHeaderTimeout, ReadTimeout: webReadTimeout, ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug)}
 	return serveHTTP(ctx, srv, func() error { return srv.Serve(g.adm) }, drainTime)
 }
 
+// health answers whether the process lives and whether it can serve. It tells
+// a stranger nothing else, so the web listener answers it too.
+func (g *gatewayd) health(mux *http.ServeMux) {
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", g.readyz)
+}
+
 func (g *gatewayd) readyz(w http.ResponseWriter, r *http.Request) {
-	if err := g.store.Healthy(r.Context()); err != nil {
-		g.log.Error("not ready", "error", err)
+	if err := g.ready(r.Context()); err != nil {
 		http.Error(w, "the store does not answer", http.StatusServiceUnavailable)
 		return
 	}
 	fmt.Fprintln(w, "ready")
+}
+
+// ready asks the store, which writes to the disk, at most once in readyEvery:
+// strangers may ask as often as they like.
+func (g *gatewayd) ready(ctx context.Context) error {
+	g.readyMu.Lock()
+	defer g.readyMu.Unlock()
+	if !g.readyAt.IsZero() && time.Since(g.readyAt) < readyEvery {
+		return g.readyErr
+	}
+	g.readyErr = g.store.Healthy(context.WithoutCancel(ctx)) // the next asker gets this answer too
+	g.readyAt = time.Now()
+	if g.readyErr != nil {
+		g.log.Error("not ready", "error", g.readyErr)
+	}
+	return g.readyErr
 }
 
 // closeAll closes listeners that were not served, then the rooms.
