@@ -31,7 +31,8 @@ const (
 	webIdleTimeout   = 2 * time.Minute
 	webMaxHeader     = 64 << 10
 	drainTime        = 3 * time.Second
-	readyEvery       = time.Second // how old an answer of /readyz may be
+	readyEvery       = time.Second     // how old an answer of /readyz may be
+	readyWait        = 3 * time.Second // for a disk that hangs
 )
 
 type serveCmd struct {
@@ -318,7 +319,9 @@ func (g *gatewayd) ready(ctx context.Context) error {
 	if !g.readyAt.IsZero() && time.Since(g.readyAt) < readyEvery {
 		return g.readyErr
 	}
-	g.readyErr = g.store.Healthy(context.WithoutCancel(ctx)) // the next asker gets this answer too
+	probe, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyWait) // the next asker gets this answer too
+	defer cancel()
+	g.readyErr = g.store.Healthy(probe)
 	g.readyAt = time.Now()
 	if g.readyErr != nil {
 		g.log.Error("not ready", "error", g.readyErr)
