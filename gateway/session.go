@@ -99,7 +99,9 @@ type Session struct {
 	Epochs   Epochs       `json:"epochs"`
 	State    SessionState `json:"state"`
 	Started  time.Time    `json:"started"`
-	Until    time.Time    `json:"until"` // the window's end
+	Until    time.Time    `json:"until"`           // the window's end
+	Frozen   time.Time    `json:"frozen,omitzero"` // since when its input is held; zero: it passes
+	FrozenBy string       `json:"frozen_by,omitempty"`
 	Ended    time.Time    `json:"ended,omitzero"`
 	Reason   EndReason    `json:"reason,omitempty"`
 	Detail   string       `json:"detail,omitempty"`

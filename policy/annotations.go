@@ -21,6 +21,7 @@ const (
 	DefaultRecording = "full"
 
 	MaxApprovals = 5
+	MinIdle      = 2 * time.Minute // there is a warning a minute before the end
 	MaxLongest   = 7 * 24 * time.Hour
 )
 
@@ -34,6 +35,7 @@ type obligation struct {
 	roles        []gateway.Role
 	longest      time.Duration
 	recording    string
+	idle         time.Duration // zero: not said
 }
 
 // readAnnotations reads the annotations of a rule and lists what is wrong with
@@ -71,7 +73,7 @@ func (o *obligation) read(key, value string) (err error) {
 	case "next":
 		o.next = value
 		return gateway.CheckText("next", value, gateway.MaxReason, false)
-	case "approvals", "roles", "longest", "recording":
+	case "approvals", "roles", "longest", "recording", "idle":
 		if o.effect != cedar.Permit {
 			return fmt.Errorf("an obligation stands on a permit; a forbid lets nothing happen")
 		}
@@ -90,12 +92,17 @@ func (o *obligation) read(key, value string) (err error) {
 		if err != nil || o.longest < time.Minute || o.longest > MaxLongest {
 			return fmt.Errorf("%s is not a time from 1m to %s, such as \"8h\"", gateway.Quote(value), MaxLongest)
 		}
+	case "idle":
+		o.idle, err = time.ParseDuration(value)
+		if err != nil || o.idle < MinIdle || o.idle > MaxLongest {
+			return fmt.Errorf("%s is not a time from %s to %s, such as \"30m\"", gateway.Quote(value), MinIdle, MaxLongest)
+		}
 	case "recording":
 		if value != DefaultRecording {
 			return fmt.Errorf("%s is not \"full\": everything is recorded", gateway.Quote(value))
 		}
 	default:
-		return fmt.Errorf("unknown annotation; known are id, reason, next, approvals, roles, longest, recording")
+		return fmt.Errorf("unknown annotation; known are id, reason, next, approvals, roles, longest, recording, idle")
 	}
 	return nil
 }

@@ -46,6 +46,7 @@ type Verdict struct {
 	Roles     []gateway.Role `json:"roles,omitempty"`     // who may give them: any of these
 	Longest   time.Duration  `json:"longest,omitempty"`   // ns
 	Recording string         `json:"recording,omitempty"`
+	Idle      time.Duration  `json:"idle,omitempty"` // ns; zero: the gateway's default
 }
 
 // Err is the refusal as an error for the person, nil if the effect is not
@@ -97,6 +98,9 @@ func (s *Set) oblige(f Facts, diag cedar.Diagnostic, v Verdict) Verdict {
 		o := s.obliges[r.PolicyID]
 		v.Approvals = max(v.Approvals, o.approvals)
 		v.Recording = o.recording
+		if o.idle > 0 && (v.Idle == 0 || o.idle < v.Idle) {
+			v.Idle = o.idle
+		}
 		if i == 0 {
 			v.Roles = slices.Clone(o.roles)
 		} else {

@@ -184,11 +184,11 @@ when { context.now.offset(duration("9223372036854775807ms")) < context.to };`)
 
 func TestStrictestObligationWins(t *testing.T) {
 	set := load(t, `
-@id("a") @reason("a") @approvals("1") @roles("approver, admin") @longest("8h") permit (principal, action == Action::"ask", resource);
-@id("b") @reason("b") @approvals("3") @roles("admin,responder") @longest("2h") permit (principal, action == Action::"ask", resource);`)
+@id("a") @reason("a") @approvals("1") @roles("approver, admin") @longest("8h") @idle("20m") permit (principal, action == Action::"ask", resource);
+@id("b") @reason("b") @approvals("3") @roles("admin,responder") @longest("2h") @idle("10m") permit (principal, action == Action::"ask", resource);`)
 	for range 50 { // Cedar walks a map: the order is another each time
 		v := set.Decide(ask(nil))
-		if v.Approvals != 3 || v.Longest != 2*time.Hour || !slices.Equal(v.Roles, []gateway.Role{gateway.Admin}) || v.Recording != "full" {
+		if v.Approvals != 3 || v.Longest != 2*time.Hour || !slices.Equal(v.Roles, []gateway.Role{gateway.Admin}) || v.Recording != "full" || v.Idle != 10*time.Minute {
 			t.Fatalf("obligations %+v", v)
 		}
 	}

@@ -11,7 +11,7 @@
 //
 //	@id("ask-high-impact")
 //	@reason("an engineer may ask for a high impact target; two approvers agree")
-//	@approvals("2") @roles("approver") @longest("4h") @recording("full")
+//	@approvals("2") @roles("approver") @longest("4h") @recording("full") @idle("30m")
 //	permit (principal is Person, action == Action::"ask", resource is Target)
 //	when { resource.impact == "high" };
 //

@@ -25,6 +25,7 @@ func TestLoadNamesTheFault(t *testing.T) {
 		"no approvals":               {map[string]string{"a.cedar": `@id("x") @reason("x") @approvals("0") permit (principal, action, resource);`}, "somebody else always agrees"},
 		"approvals in words":         {map[string]string{"a.cedar": `@id("x") @reason("x") @approvals("two") permit (principal, action, resource);`}, "not a number"},
 		"negative longest":           {map[string]string{"a.cedar": `@id("x") @reason("x") @longest("-8h") permit (principal, action, resource);`}, "not a time"},
+		"idle without warning":       {map[string]string{"a.cedar": `@id("x") @reason("x") @idle("1m") permit (principal, action, resource);`}, "is not a time from 2m"},
 		"longest without unit":       {map[string]string{"a.cedar": `@id("x") @reason("x") @longest("8") permit (principal, action, resource);`}, "not a time"},
 		"role of a vendor":           {map[string]string{"a.cedar": `@id("x") @reason("x") @roles("engineer") permit (principal, action, resource);`}, "not a role of the staff"},
 		"no recording":               {map[string]string{"a.cedar": `@id("x") @reason("x") @recording("none") permit (principal, action, resource);`}, "everything is recorded"},

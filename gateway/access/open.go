@@ -29,7 +29,8 @@ type Entitlement struct {
 	Vendor    gateway.Vendor
 	Abilities gateway.Abilities
 	From, To  time.Time
-	Recording string // the recording rule that policy set
+	Recording string        // the recording rule that policy set
+	Idle      time.Duration // after which an idle session ends; zero: the session's default
 }
 
 // Usable finds the grant that the person would use on the target now; an
@@ -283,7 +284,7 @@ func (s *Service) Entitle(ctx context.Context, id string, touch statement.Signed
 	}
 	return Entitlement{
 		Grant: e.grant, Request: e.row, Target: e.target, Account: e.account, Person: e.person, Vendor: e.vendor,
-		Abilities: e.abilities, From: e.from, To: e.to, Recording: e.verdict.Recording,
+		Abilities: e.abilities, From: e.from, To: e.to, Recording: e.verdict.Recording, Idle: e.verdict.Idle,
 	}, nil
 }
 

@@ -47,10 +47,13 @@ const (
 	SessionRefused Name = "session.refused"
 	SessionEnded   Name = "session.ended"
 	SessionChannel Name = "session.channel" // a shell or exec began, or a channel was refused
+	SessionFrozen  Name = "session.frozen"  // input is held; reason is the word that was said
+	SessionThawed  Name = "session.thawed"
 
 	RecordingSealed    Name = "recording.sealed"
 	RecordingRecovered Name = "recording.recovered" // found unsealed at the start
 	RecordingWatched   Name = "recording.watched"
+	RecordingLeft      Name = "recording.left"       // who watched a live session watches no more
 	InputRead          Name = "recording.input-read" // what was typed was looked at
 
 	Suspended         Name = "suspension.ordered"

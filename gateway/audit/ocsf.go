@@ -71,9 +71,10 @@ var faces = map[Name]face{
 
 	SessionOpened: {classSSH, 1, 1}, SessionLive: {classSSH, activityOther, 1}, SessionRefused: {classSSH, 5, 3},
 	SessionEnded: {classSSH, 2, 1}, SessionChannel: {classSSH, activityOther, 1},
+	SessionFrozen: {classSSH, activityOther, 3}, SessionThawed: {classSSH, activityOther, 2},
 
 	RecordingSealed: {classFile, 1, 1}, RecordingRecovered: {classFile, 8, 3},
-	RecordingWatched: {classFile, 9, 1}, InputRead: {classFile, 14, 3},
+	RecordingWatched: {classFile, 9, 1}, RecordingLeft: {classFile, activityOther, 1}, InputRead: {classFile, 14, 3},
 
 	Suspended: {classRemedy, 2, 5}, SuspensionReport: {classRemedy, 1, 4},
 	RestorationSigned: {classRemedy, 3, 3}, Restored: {classRemedy, 3, 4},

@@ -131,6 +131,7 @@ func (tape) Channel(uint32, string, string, *recording.Pty) (session.Track, erro
 	return nil, errors.New("no channels here")
 }
 func (tape) Failed() <-chan error                             { return nil }
+func (tape) Note(string) error                                { return nil }
 func (tape) Seal(gateway.EndReason) (recording.Sealed, error) { return recording.Sealed{}, nil }
 
 // Suspending, on the real store, beside each transaction of an opening:

@@ -76,6 +76,16 @@ func (c *Channel) Exit(status *uint32, signal string) error {
 // watched. It is cut after maxText bytes.
 func (c *Channel) Note(text string) error { return c.event(kindNote, []byte(cut(text))) }
 
+// sessionChannel stands in a frame that is about the whole session and none of
+// its channels.
+const sessionChannel = ^uint32(0)
+
+// Note keeps a sentence about the whole session: that it was frozen, who
+// watched. It is cut after maxText bytes.
+func (r *Recorder) Note(text string) error {
+	return sayClosed(r.out.append(kindNote, sessionChannel, []byte(cut(text))))
+}
+
 func (c *Channel) json(k kind, v any) error {
 	raw, err := json.Marshal(v)
 	if err != nil {

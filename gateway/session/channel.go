@@ -24,6 +24,9 @@ func (l *Live) Channel(ctx context.Context, kind, command string, pty *recording
 	if err := l.alive(); err != nil {
 		return nil, err
 	}
+	if err := l.notFrozen(ctx, kind); err != nil {
+		return nil, err
+	}
 	if ok := kind == "shell" && l.ent.Abilities.Shell || kind == "exec" && l.ent.Abilities.Exec; !ok {
 		err := gateway.Refused("abilities", "ask for a grant that lets it", "this grant lets %s, and no %s", joinAbilities(l.ent.Abilities), kind)
 		l.Refuse(ctx, kind, err.Sentence())
@@ -41,7 +44,13 @@ func (l *Live) Channel(ctx context.Context, kind, command string, pty *recording
 	if err != nil {
 		return nil, l.recorderFailed(err)
 	}
-	return &Channel{l: l, t: t}, l.alive()
+	c := &Channel{l: l, t: t}
+	// A freeze that came while the event was written stops this one too.
+	if err := l.notFrozen(ctx, kind); err != nil {
+		c.Exit(nil, "")
+		return nil, err
+	}
+	return c, l.alive()
 }
 
 // Refuse writes the event of something that this session may not do. At most
@@ -76,6 +85,7 @@ func (c *Channel) Show(stderr bool, p []byte, w io.Writer) error {
 	if l.stopping.Load() {
 		return l.alive()
 	}
+	l.touched()
 	n, err := w.Write(p)
 	l.bytesOut.Add(int64(n))
 	if l.stopping.Load() {
@@ -84,12 +94,20 @@ func (c *Channel) Show(stderr bool, p []byte, w io.Writer) error {
 	return err
 }
 
-// Send writes what the engineer typed to the journal, then to w.
+// Send writes what the engineer typed to the journal, then to w. While the
+// session is frozen it waits: the caller, who reads nothing meanwhile, is what
+// holds the engineer's client back. What is held when the session ends is
+// never written.
 func (c *Channel) Send(p []byte, w io.Writer) error {
 	l := c.l
+	if err := l.input.enter(l.ctx); err != nil {
+		return err
+	}
+	defer l.input.leave()
 	if l.stopping.Load() {
 		return l.alive()
 	}
+	l.touched()
 	if err := c.t.Input(p); err != nil {
 		return l.recorderFailed(err)
 	}
@@ -101,8 +119,24 @@ func (c *Channel) Send(p []byte, w io.Writer) error {
 	return err
 }
 
-// Resize records the terminal's new size.
-func (c *Channel) Resize(cols, rows uint32) { c.wrote(c.t.Resize(cols, rows)) }
+// Hold waits while the session is frozen. A proxy calls it before it passes on
+// what is no bytes: a signal, a break, the end of input. An error means that
+// the session ended, and nothing may be passed on.
+func (c *Channel) Hold() error {
+	if err := c.l.input.enter(c.l.ctx); err != nil {
+		return err
+	}
+	c.l.input.leave()
+	return c.l.alive()
+}
+
+// Resize records the terminal's new size. While the session is frozen it
+// waits, so that the target hears of the size after the thaw.
+func (c *Channel) Resize(cols, rows uint32) {
+	if c.Hold() == nil {
+		c.wrote(c.t.Resize(cols, rows))
+	}
+}
 
 // Exit records how the command ended: a status, or a signal's name.
 func (c *Channel) Exit(status *uint32, signal string) { c.wrote(c.t.Exit(status, signal)) }

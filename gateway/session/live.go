@@ -28,12 +28,15 @@ type Live struct {
 	cancel  context.CancelCauseFunc
 	opened  time.Time // with its monotonic reading
 	notices chan string
+	input   gate          // every byte and request from the engineer passes it
+	turn    chan struct{} // held by the one who freezes or thaws
 
 	stopping      atomic.Bool  // stop has begun: bytes shown from now on count as after
 	up            atomic.Bool  // the target let us in
 	bytesIn       atomic.Int64 // recorded from the engineer
 	bytesOut      atomic.Int64 // shown to the engineer
 	bytesAfter    atomic.Int64 // of those, after stop began
+	active        atomic.Int64 // since opened, in ns: when something was last typed or shown
 	writing       atomic.Int64 // Unix ns since when a journal write has been under way; 0 none
 	refusals      atomic.Int32
 	channels      atomic.Uint32
@@ -47,12 +50,15 @@ type Live struct {
 	farewells []func(*gateway.Ended)
 	closedAt  time.Time
 	endedRow  *gateway.Session
+	frozen    time.Time // zero: not
+	frozenBy  string
+	watchers  []string // who watches now, in the order of their coming; one who watches twice is in it twice
 }
 
 func (m *Manager) newLive(o Opening, e Entitlement) *Live {
 	now := m.now()
 	l := &Live{
-		m: m, ent: e, opened: time.Now(), notices: make(chan string, 4),
+		m: m, ent: e, opened: time.Now(), notices: make(chan string, 4), turn: make(chan struct{}, 1),
 		socketsClosed: make(chan struct{}), done: make(chan struct{}),
 		row: gateway.Session{
 			ID: gateway.NewID("ses", now), Grant: e.Grant.ID, Request: e.Grant.Request, Person: e.Person.Name, Vendor: e.Person.Vendor,
@@ -90,8 +96,9 @@ func (l *Live) Account() gateway.Account { return l.ent.Account }
 // Abilities is what each channel is judged by.
 func (l *Live) Abilities() gateway.Abilities { return l.ent.Abilities }
 
-// Notices carries warnings to be shown to the engineer: 5 minutes and 1 minute
-// before the window's end. The last sentence comes by the farewell.
+// Notices carries what is to be shown to the engineer: warnings 5 minutes and
+// 1 minute before the window's end and 1 minute before an idle end, and that
+// the session is frozen or thawed. The last sentence comes by the farewell.
 func (l *Live) Notices() <-chan string { return l.notices }
 
 // Done is closed when the recording is sealed and the end is written.
@@ -125,6 +132,7 @@ func (l *Live) Up(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	l.touched()
 	l.up.Store(true)
 	l.m.publish(l.Session())
 	return l.alive()
@@ -166,6 +174,7 @@ func (l *Live) Session() gateway.Session {
 	}
 	s := l.row
 	s.BytesIn, s.BytesOut = l.bytesIn.Load(), l.bytesOut.Load()
+	s.Frozen, s.FrozenBy = l.frozen, l.frozenBy
 	switch {
 	case l.stopping.Load():
 		s.State = gateway.SessionEnding

@@ -24,6 +24,10 @@ const (
 	RecorderStall = 5 * time.Second        // a write to the journal that takes longer has failed
 	DefaultLease  = 10 * time.Second       // how long a node serves without its store
 	ClockSlack    = 2 * time.Second        // a wall clock that moves further than this against the monotonic one was stepped
+	DefaultIdle   = 30 * time.Minute       // without input or output, where policy sets no other
+	IdleWarning   = time.Minute            // before an idle end
+	FreezeWait    = time.Second            // for writes that had begun before a freeze
+	MaxWatchers   = 16                     // of one session at once
 	maxRefusals   = 32                     // events about refused channels, a session
 	maxFollowers  = 256                    // subscribers
 	followerRoom  = 64                     // changes that wait for one subscriber

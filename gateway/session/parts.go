@@ -21,7 +21,8 @@ type Entitlement struct {
 	Vendor    gateway.Vendor
 	Abilities gateway.Abilities
 	From, To  time.Time
-	Recording string // the recording rule that policy set
+	Recording string        // the recording rule that policy set
+	Idle      time.Duration // an idle session ends after this; zero: DefaultIdle
 }
 
 // Credential proves the account to the target. It lives in memory for one
@@ -48,6 +49,7 @@ type Recorders interface {
 // what comes after it is refused by the recorder.
 type Recorder interface {
 	Channel(id uint32, kind, command string, pty *recording.Pty) (Track, error)
+	Note(text string) error
 	Failed() <-chan error
 	Seal(reason gateway.EndReason) (recording.Sealed, error)
 }

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"strconv"
+	"time"
 
 	"github.com/portcullis/portcullis/gateway"
 	"github.com/portcullis/portcullis/gateway/audit"
@@ -48,6 +49,7 @@ func (m *Manager) crashed(ctx context.Context, row gateway.Session, find Found) 
 		m.log.Error("the recording of a session that a crash cut short is not to be read", "session", row.ID, "error", err)
 		detail["recording"] = "not to be read"
 	}
+	row.Frozen, row.FrozenBy = time.Time{}, ""
 	row.State, row.Ended, row.Reason = gateway.SessionEnded, gateway.Instant(m.now()), gateway.EndCrashed
 	return m.store.Update(ctx, func(tx Tx) error {
 		if err := tx.PutSession(row); err != nil {

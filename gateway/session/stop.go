@@ -56,6 +56,7 @@ func (l *Live) watch() {
 	defer tick.Stop()
 	ends := time.Now().Add(left)
 	next := 0
+	idle := false // warned that nothing happens
 	for {
 		next = l.warn(ends, next)
 		select {
@@ -73,6 +74,7 @@ func (l *Live) watch() {
 			if since := l.writing.Load(); since != 0 && time.Now().UnixNano()-since > int64(RecorderStall) {
 				l.End(gateway.EndRecorder, "", "")
 			}
+			idle = l.idles(idle)
 		}
 	}
 }
@@ -87,13 +89,17 @@ func (l *Live) warn(ends time.Time, next int) int {
 		due++
 	}
 	if due > next && left > 0 {
-		text := fmt.Sprintf("this session ends in %s, at %s, when the agreed window is over", left.Round(time.Second), stamp(l.row.Until))
-		select {
-		case l.notices <- text:
-		default: // nobody reads them
-		}
+		l.tell(fmt.Sprintf("this session ends in %s, at %s, when the agreed window is over", left.Round(time.Second), stamp(l.row.Until)))
 	}
 	return due
+}
+
+// tell has the proxy show a sentence to the engineer.
+func (l *Live) tell(text string) {
+	select {
+	case l.notices <- text:
+	default: // nobody reads them
+	}
 }
 
 // closeSockets refuses anything new, closes the target's side, lets the last
@@ -156,6 +162,7 @@ func (l *Live) finish() {
 	row := l.Session()
 	row.State, row.Ended, row.Reason, row.Detail, row.EndedBy = gateway.SessionEnded, gateway.Instant(l.m.now()), cause.Reason, cause.Detail, cause.By
 	row.Seal = sealed.Digest
+	row.Frozen, row.FrozenBy = time.Time{}, "" // a freeze is of a live session
 	for {
 		werr := l.writeEnd(row, sealed, err)
 		if werr == nil {

@@ -158,6 +158,7 @@ type memRecorder struct {
 	out    bytes.Buffer
 	in     bytes.Buffer
 	seals  []gateway.EndReason
+	notes  []string
 	failed chan error
 	order  *[]string
 }
@@ -194,7 +195,12 @@ func (r *memRecorder) Output(_ recording.Stream, p []byte) error { return r.writ
 func (r *memRecorder) Input(p []byte) error                      { return r.write(&r.in, p) }
 func (r *memRecorder) Resize(uint32, uint32) error               { return nil }
 func (r *memRecorder) Exit(*uint32, string) error                { return nil }
-func (r *memRecorder) Note(s string) error                       { return nil }
+func (r *memRecorder) Note(s string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.notes = append(r.notes, s)
+	return nil
+}
 
 // fakeAccess entitles to whatever the world says.
 type fakeAccess struct {

@@ -92,7 +92,7 @@ func grant(i int, who, of string) gateway.Grant {
 func session(i int, who, of string) gateway.Session {
 	return gateway.Session{ID: id("ses", i), Grant: "grt_1", Request: "req_1", Person: who, Vendor: of, Target: "relay-7", Account: "svc", Protocol: gateway.KindSSH,
 		Node: "node-1", Source: "192.0.2.7:4022", Client: "OpenSSH", Touch: mark("touch"), Epochs: gateway.Epochs{Vendor: 1, Person: 1}, State: gateway.SessionLive,
-		Started: began, Until: began.Add(time.Hour), BytesIn: 7, BytesOut: 1 << 40}
+		Started: began, Until: began.Add(time.Hour), BytesIn: 7, BytesOut: 1 << 40, Frozen: began.Add(time.Minute), FrozenBy: "omar"}
 }
 
 func login(i int, who string) gateway.Login {
