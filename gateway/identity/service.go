@@ -92,10 +92,11 @@ type Service struct {
 	providers []*provider
 	strangers *strangers
 
-	drafts   *table[draft]
-	enrols   *table[*enrolment]
-	spent    *table[struct{}]
-	awaiting *pendings
+	drafts    *table[draft]
+	sshDrafts *table[sshDraft]
+	enrols    *table[*enrolment]
+	spent     *table[struct{}]
+	awaiting  *pendings
 }
 
 // New checks the configuration and returns the room. It dials nobody.
@@ -127,7 +128,7 @@ func New(c Config) (*Service, error) {
 	s := &Service{
 		store: c.Store, chain: c.Chain, policy: c.Policy, floor: c.Floor, rp: c.RP, url: c.Gateway, now: c.Now, log: c.Logger,
 		web: web, sealer: sealer, strangers: newStrangers(c.Now),
-		drafts: newTable[draft](c.Now, maxDrafts, maxDraftsEach), enrols: newTable[*enrolment](c.Now, maxEnrols, maxEnrolsEach),
+		drafts: newTable[draft](c.Now, maxDrafts, maxDraftsEach), sshDrafts: newTable[sshDraft](c.Now, maxDrafts, maxDraftsEach), enrols: newTable[*enrolment](c.Now, maxEnrols, maxEnrolsEach),
 		spent: newTable[struct{}](c.Now, maxSpent, maxSpent), awaiting: newPendings(),
 	}
 	base, err := url.Parse(c.Gateway)
