@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/crypto/ssh"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/portcullis/portcullis/gateway/audit"
@@ -258,7 +259,10 @@ func (g *gatewayd) proxy() (*sshproxy.Proxy, error) {
 	if err != nil {
 		return nil, err
 	}
-	return sshproxy.New(sshproxy.Config{HostSigners: signers, Identity: sshIdentity{g.identity}, Access: g.access, Sessions: sshSessions{g.sessions}, URL: g.cfg.URL, Logger: g.log})
+	return sshproxy.New(sshproxy.Config{
+		HostSigners: signers, TargetSigners: func(target string) ([]ssh.Signer, error) { return g.keys.HostSigners([]string{target}) },
+		Identity: sshIdentity{g.identity}, Access: g.access, Sessions: sshSessions{g.sessions}, URL: g.cfg.URL, Logger: g.log,
+	})
 }
 
 func (g *gatewayd) serveWeb(ctx context.Context) error {

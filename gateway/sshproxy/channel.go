@@ -13,7 +13,7 @@ import (
 
 // notCarried says why a kind of channel or request is refused.
 var notCarried = map[string]string{
-	"direct-tcpip":                   "port forwarding and jumping are not carried: what passes inside could not be recorded; connect with `ssh TARGET@gateway` instead",
+	"direct-tcpip":                   "port forwarding is not carried: what passes inside could not be recorded; to jump, name no target at the gateway: `ssh -J gateway ACCOUNT@TARGET`",
 	"direct-streamlocal@openssh.com": "socket forwarding is not carried: what passes inside could not be recorded",
 	"forwarded-tcpip":                "forwarding from the target is not carried: what passes inside could not be recorded",
 	"x11":                            "X11 is not carried: what passes inside could not be recorded",

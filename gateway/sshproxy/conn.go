@@ -22,6 +22,7 @@ type conn struct {
 	p  *Proxy
 	nc net.Conn
 	sc *ssh.ServerConn
+	h  *handshake
 	ad *admission
 
 	live   Live
@@ -30,6 +31,7 @@ type conn struct {
 	failed *gateway.Ended
 	gone   chan struct{} // closed when the client's connection has ended
 	left   chan struct{} // closed when the target's connection has ended
+	noMore bool          // the client asked for no more sessions while it was held
 
 	wg   sync.WaitGroup // every goroutine of this connection
 	work sync.WaitGroup // the channels among them
@@ -49,14 +51,22 @@ func (c *conn) serve(ctx context.Context, chans <-chan ssh.NewChannel, reqs <-ch
 	defer c.sc.Close()
 	c.wg.Go(func() { _ = c.sc.Wait(); close(c.gone) })
 
+	first, err := c.hold(ctx, chans, reqs)
+	switch {
+	case errors.Is(err, errLeft):
+		return
+	case err != nil:
+		c.fail(err)
+		c.explain(ctx, first, chans, reqs)
+		return
+	}
 	live, err := c.p.c.Sessions.Open(ctx, Opening{
 		Touch: c.ad.touch, Ticket: c.ad.ticket, Person: c.ad.person.Name, Grant: c.ad.grant.ID, Protocol: gateway.KindSSH,
 		Transport: hex.EncodeToString(c.sc.SessionID()), Source: c.nc.RemoteAddr().String(), Client: clientName(c.sc),
 	})
 	if err != nil {
-		c.failed = &gateway.Ended{Reason: gateway.EndNotGranted, Detail: gateway.AsError(err).Sentence()}
-		close(c.dialed)
-		c.explain(ctx, chans, reqs)
+		c.fail(err)
+		c.explain(ctx, first, chans, reqs)
 		return
 	}
 	c.live = live
@@ -74,9 +84,25 @@ func (c *conn) serve(ctx context.Context, chans <-chan ssh.NewChannel, reqs <-ch
 	c.wg.Go(func() {
 		keepAlive(live.Context(), c.sc, func() { live.End(gateway.EndClientLeft, "", "its connection went silent") })
 	})
+	c.openAll(first, chans)
+}
+
+func (c *conn) openAll(first []ssh.NewChannel, chans <-chan ssh.NewChannel) {
+	for _, n := range first {
+		c.open(n)
+	}
+	c.mu.Lock()
+	c.last = c.last || c.noMore
+	c.mu.Unlock()
 	for n := range chans {
 		c.open(n)
 	}
+}
+
+// fail is why there is no session.
+func (c *conn) fail(err error) {
+	c.failed = &gateway.Ended{Reason: gateway.EndNotGranted, Detail: gateway.AsError(err).Sentence()}
+	close(c.dialed)
 }
 
 // LeaveTime is what a client has to close its side when its session is over.
@@ -104,14 +130,12 @@ func (l leave) Close() error {
 
 // explain shows why there is no session on the first channel that the client
 // opens, and leaves.
-func (c *conn) explain(ctx context.Context, chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) {
+func (c *conn) explain(ctx context.Context, first []ssh.NewChannel, chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) {
 	defer context.AfterFunc(ctx, func() { _ = c.nc.Close() })()
 	c.wg.Go(func() { ssh.DiscardRequests(reqs) })
 	wait := time.AfterFunc(FirstChannelTime, func() { _ = c.nc.Close() })
 	defer wait.Stop()
-	for n := range chans {
-		c.open(n)
-	}
+	c.openAll(first, chans)
 }
 
 // reachTarget dials and, when the target has let us in, serves what it asks
@@ -213,16 +237,20 @@ func (c *conn) drain() {
 // clientRequests answers the client's global requests.
 func (c *conn) clientRequests(reqs <-chan *ssh.Request) {
 	for r := range reqs {
-		switch r.Type {
-		case "no-more-sessions@openssh.com":
-			c.mu.Lock()
-			c.last = true
-			c.mu.Unlock()
-		case "tcpip-forward", "streamlocal-forward@openssh.com":
-			c.live.Refuse(c.live.Context(), r.Type, notCarried["forwarded-tcpip"])
-		}
-		_ = r.Reply(false, nil) // keepalive@openssh.com takes any answer
+		c.clientRequest(r)
 	}
+}
+
+func (c *conn) clientRequest(r *ssh.Request) {
+	switch r.Type {
+	case "no-more-sessions@openssh.com":
+		c.mu.Lock()
+		c.last = true
+		c.mu.Unlock()
+	case "tcpip-forward", "streamlocal-forward@openssh.com":
+		c.refusedOpen(r.Type, notCarried["forwarded-tcpip"])
+	}
+	_ = r.Reply(false, nil) // keepalive@openssh.com takes any answer
 }
 
 // targetChannels refuses whatever the target wants to open towards the client.

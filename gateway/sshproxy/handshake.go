@@ -1,6 +1,7 @@
 package sshproxy
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -32,6 +33,9 @@ type admission struct {
 	request         gateway.Request
 	touch           statement.Signed
 	ticket          bool
+	key             ssh.PublicKey // that proved the person
+	held            bool          // let in by the key alone: the touch is still to come
+	outer           error         // why the user name opens nothing; the connection can be jumped from
 }
 
 type admissionKey struct{}
@@ -54,14 +58,20 @@ type handshake struct {
 	ctx     context.Context
 	p       *Proxy
 	nc      net.Conn
+	signers []ssh.Signer
+	jump    *jump // what an inner connection came through; nil for all others
+	pre     ssh.ServerPreAuthConn
 	pending *Pending // one a connection, over all tries of its client
 	asked   time.Time
-	refused error // said once; further tries get it again without a banner
-	strange bool  // told that no key is enrolled
+	refused error      // said once; further tries get it again without a banner
+	strange bool       // told that no key is enrolled
+	offers  int        // of keys
+	asks    bool       // the client wanted to be asked before it offered a key
+	proof   *admission // by the first key; the same key again means that the client does not ask
 }
 
 func newHandshake(ctx context.Context, p *Proxy, nc net.Conn) *handshake {
-	return &handshake{ctx: ctx, p: p, nc: nc}
+	return &handshake{ctx: ctx, p: p, nc: nc, signers: p.c.HostSigners}
 }
 
 func (h *handshake) close() {
@@ -80,8 +90,12 @@ func (h *handshake) run() (*ssh.ServerConn, <-chan ssh.NewChannel, <-chan *ssh.R
 		VerifiedPublicKeyCallback:   h.proven,
 		KeyboardInteractiveCallback: h.stranger,
 		ServerVersion:               ownVersion,
+		PreAuthConnCallback:         func(pre ssh.ServerPreAuthConn) { h.pre = pre },
 	}
-	for _, s := range h.p.c.HostSigners {
+	if h.jump != nil {
+		h.trustOuter(cfg)
+	}
+	for _, s := range h.signers {
 		cfg.AddHostKey(s)
 	}
 	until := time.Now().Add(h.p.c.HandshakeTime)
@@ -99,10 +113,16 @@ func (h *handshake) run() (*ssh.ServerConn, <-chan ssh.NewChannel, <-chan *ssh.R
 // A key that is on file and refused may be proven all the same: its holder
 // alone is told why.
 func (h *handshake) offered(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
-	if _, k, err := h.p.c.Identity.Owner(h.ctx, key); err != nil && k.Person == "" {
-		return nil, err
+	h.offers++
+	_, k, err := h.p.c.Identity.Owner(h.ctx, key)
+	switch {
+	case err == nil || k.Person != "":
+		return nil, nil
+	case h.asks && !h.strange: // stranger is not reached any more
+		h.strange = true
+		return nil, &ssh.BannerError{Err: err, Message: line("a key that your client offered is not enrolled; if it has no other, add one at " + h.p.c.URL + "/keys, then connect again")}
 	}
-	return nil, nil
+	return nil, err
 }
 
 // proven runs once the client has signed with the key. A ticket lets it in at
@@ -111,36 +131,93 @@ func (h *handshake) proven(meta ssh.ConnMetadata, key ssh.PublicKey, _ *ssh.Perm
 	if h.refused != nil {
 		return nil, h.refused
 	}
+	if h.proof != nil {
+		return h.letHold(meta, h.proof)
+	}
 	person, k, err := h.p.c.Identity.Owner(h.ctx, key)
-	ad := &admission{person: person}
+	ad := &admission{person: person, key: key}
 	if err != nil {
 		ad.person.Name = k.Person
 		return nil, h.refuse(ad, err)
 	}
-	if ad.account, ad.target, err = ParseUser(meta.User()); err != nil {
-		return nil, h.refuse(ad, err)
+	if ad.account, ad.target, err = ParseUser(meta.User()); err == nil {
+		err = h.find(ad)
 	}
-	if ad.grant, ad.request, err = h.p.c.Access.Usable(h.ctx, person, ad.target, ad.account); err != nil {
+	switch {
+	case err != nil && h.p.c.TargetSigners != nil && outerName(meta.User()):
+		ad.outer = err
+		return ad.permissions(), nil
+	case err != nil:
 		return nil, h.refuse(ad, err)
-	}
-	if ad.touch, ad.ticket, err = h.p.c.Access.TakeTicket(h.ctx, person, ad.grant.ID); err != nil {
-		return nil, h.refuse(ad, err)
-	}
-	if ad.ticket {
+	case ad.ticket:
 		return ad.permissions(), nil
 	}
-	return nil, &ssh.PartialSuccessError{Next: ssh.ServerAuthCallbacks{
-		KeyboardInteractiveCallback: func(meta ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
-			return h.touch(meta, ad, key, ask)
-		},
-	}}
+	return h.askOrHold(meta, ad)
 }
 
-// stranger answers a client none of whose keys is enrolled. It lets nobody in.
-func (h *handshake) stranger(ssh.ConnMetadata, ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
-	err := errors.New("no enrolled key")
-	if h.refused != nil || h.strange {
+// find looks for the grant and for a ticket under it.
+func (h *handshake) find(ad *admission) (err error) {
+	if ad.grant, ad.request, err = h.p.c.Access.Usable(h.ctx, ad.person, ad.target, ad.account); err != nil {
+		return err
+	}
+	ad.touch, ad.ticket, err = h.p.c.Access.TakeTicket(h.ctx, ad.person, ad.grant.ID)
+	return err
+}
+
+// askOrHold chooses how the link is shown. Both ways are equally safe, so
+// that hints decide which is the kinder; DESIGN.md tells what each is worth.
+func (h *handshake) askOrHold(meta ssh.ConnMetadata, ad *admission) (*ssh.Permissions, error) {
+	ask := ssh.ServerAuthCallbacks{
+		KeyboardInteractiveCallback: func(meta ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
+			return h.touch(meta, ad, ask)
+		},
+	}
+	switch {
+	case h.asks:
+		return nil, &ssh.PartialSuccessError{Next: ask}
+	case strings.HasPrefix(string(meta.ClientVersion()), "SSH-2.0-OpenSSH"), strings.HasPrefix(ad.key.Type(), "sk-"):
+		return h.letHold(meta, ad) // a second proof would tell nothing, or cost a second touch
+	}
+	h.proof = ad
+	ask.PublicKeyCallback = func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+		if !bytes.Equal(key.Marshal(), ad.key.Marshal()) {
+			return nil, errors.New("another key than the one that was proven")
+		}
+		return nil, nil
+	}
+	return nil, &ssh.PartialSuccessError{Next: ask}
+}
+
+// letHold lets the key in alone. Its channels are held until the touch, and
+// link and code are shown at once to clients that show banners.
+func (h *handshake) letHold(meta ssh.ConnMetadata, ad *admission) (*ssh.Permissions, error) {
+	if err := h.await(meta, ad); err != nil {
+		return nil, h.refuse(ad, err)
+	}
+	ad.held = true
+	if err := h.pre.SendAuthBanner(strings.ReplaceAll(h.invitation(ad), "\n", "\r\n")); err != nil {
 		return nil, err
+	}
+	return ad.permissions(), nil
+}
+
+// stranger answers a client that wants to be asked before it has proven a
+// key. It lets nobody in: one that has not offered a key yet is sent to its
+// keys by an empty round, which counts for nothing, and asked after them.
+func (h *handshake) stranger(_ ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
+	err := errors.New("no enrolled key")
+	switch {
+	case h.refused != nil || h.strange:
+		return nil, err
+	case h.offers == 0 && !h.asks:
+		h.asks = true
+		if err := h.round(ask, ""); err != nil {
+			return nil, err
+		}
+		if err := h.nc.SetDeadline(time.Now().Add(h.p.c.HandshakeTime)); err != nil {
+			return nil, err
+		}
+		return nil, &ssh.PartialSuccessError{Next: ssh.ServerAuthCallbacks{PublicKeyCallback: h.offered}}
 	}
 	h.strange = true
 	return nil, &ssh.BannerError{Err: err, Message: line("none of the keys that your client offered is enrolled; add one at " + h.p.c.URL + "/keys, then connect again")}
@@ -158,35 +235,50 @@ func (h *handshake) refuse(ad *admission, err error) error {
 	return &ssh.BannerError{Err: e, Message: line(e.Sentence())}
 }
 
+// await puts the connection up for a touch, once.
+func (h *handshake) await(meta ssh.ConnMetadata, ad *admission) error {
+	if h.pending != nil {
+		return nil
+	}
+	pending, err := h.p.c.Identity.Await(h.ctx, Waiting{
+		Person: ad.person, Grant: ad.grant, Request: ad.request, TransportID: hex.EncodeToString(meta.SessionID()),
+		Source: h.nc.RemoteAddr().String(), Client: clientName(meta),
+	})
+	if err == nil {
+		h.pending, h.asked = &pending, time.Now()
+	}
+	return err
+}
+
+type answer struct {
+	touch statement.Signed
+	err   error
+}
+
+// answered waits for the touch in its own goroutine, which ends with ctx. Its
+// answer comes in any case, so that the caller can wait for it.
+func (h *handshake) answered(ctx context.Context) <-chan answer {
+	came := make(chan answer, 1)
+	wait := h.pending.Wait
+	go func() {
+		s, err := wait(ctx)
+		came <- answer{s, err}
+	}()
+	return came
+}
+
 // touch shows link and code and waits. An empty round each second keeps the
 // client awake and notices when it has gone.
-func (h *handshake) touch(meta ssh.ConnMetadata, ad *admission, key ssh.PublicKey, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
+func (h *handshake) touch(meta ssh.ConnMetadata, ad *admission, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
 	if h.refused != nil {
 		return nil, h.refused
 	}
-	if h.pending == nil {
-		w := Waiting{
-			Person: ad.person, Grant: ad.grant, Request: ad.request, TransportID: hex.EncodeToString(meta.SessionID()),
-			Source: h.nc.RemoteAddr().String(), Client: clientName(meta),
-		}
-		pending, err := h.p.c.Identity.Await(h.ctx, w)
-		if err != nil {
-			return nil, h.refuse(ad, err)
-		}
-		h.pending, h.asked = &pending, time.Now()
+	if err := h.await(meta, ad); err != nil {
+		return nil, h.refuse(ad, err)
 	}
 	ctx, cancel := context.WithDeadline(h.ctx, h.asked.Add(h.p.c.TouchTime))
 	defer cancel()
-	type answer struct {
-		touch statement.Signed
-		err   error
-	}
-	answered := make(chan answer, 1)
-	wait := h.pending.Wait
-	go func() { // ends with ctx, which this call cancels and then waits for
-		s, err := wait(ctx)
-		answered <- answer{s, err}
-	}()
+	answered := h.answered(ctx)
 	rounds := time.NewTicker(RoundEvery)
 	defer rounds.Stop()
 	text := h.invitation(ad)
@@ -199,9 +291,13 @@ func (h *handshake) touch(meta ssh.ConnMetadata, ad *admission, key ssh.PublicKe
 		text = ""
 		select {
 		case a := <-answered:
-			return h.touched(ad, a.touch, a.err)
+			if a.err != nil {
+				return nil, h.refuse(ad, h.unanswered(a.err))
+			}
+			ad.touch = a.touch
+			return ad.permissions(), h.nc.SetDeadline(time.Now().Add(h.p.c.HandshakeTime))
 		case <-rounds.C:
-			if err := h.still(ad, key); err != nil {
+			if err := h.still(ad); err != nil {
 				cancel()
 				<-answered
 				return nil, h.refuse(ad, err)
@@ -212,23 +308,20 @@ func (h *handshake) touch(meta ssh.ConnMetadata, ad *admission, key ssh.PublicKe
 
 // still asks again what let the connection wait: a key of a vendor that was
 // suspended meanwhile, or a grant that is over, waits for nothing.
-func (h *handshake) still(ad *admission, key ssh.PublicKey) error {
-	if _, _, err := h.p.c.Identity.Owner(h.ctx, key); err != nil {
+func (h *handshake) still(ad *admission) error {
+	if _, _, err := h.p.c.Identity.Owner(h.ctx, ad.key); err != nil {
 		return err
 	}
 	_, _, err := h.p.c.Access.Usable(h.ctx, ad.person, ad.target, ad.account)
 	return err
 }
 
-func (h *handshake) touched(ad *admission, touch statement.Signed, err error) (*ssh.Permissions, error) {
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		return nil, h.refuse(ad, gateway.Refused("touch-time", "connect again when you have your key at hand", "nobody touched within %s", h.p.c.TouchTime))
-	case err != nil:
-		return nil, h.refuse(ad, err)
+// unanswered words why no touch came.
+func (h *handshake) unanswered(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return gateway.Refused("touch-time", "connect again when you have your key at hand", "nobody touched within %s", h.p.c.TouchTime)
 	}
-	ad.touch = touch
-	return ad.permissions(), h.nc.SetDeadline(time.Now().Add(h.p.c.HandshakeTime))
+	return err
 }
 
 // round sends one information request without prompts (RFC 4256 clause 3.2).

@@ -280,7 +280,7 @@ func TestNotCarriedByStockClient(t *testing.T) {
 		want string
 	}{
 		{"sftp", []string{"-s", "sftp"}, "file transfer and other subsystems are not carried"},
-		{"jump", []string{"-W", "127.0.0.1:22", "x"}, "port forwarding and jumping are not carried"},
+		{"jump", []string{"-W", "127.0.0.1:22", "x"}, "port forwarding is not carried"},
 		{"agent", []string{"-A", "echo done"}, "agent forwarding is not carried"},
 	} {
 		cmd := w.ssh(tc.args...)

@@ -164,6 +164,9 @@ func (ch *channel) begin(r *ssh.Request, kind, command string) bool {
 	ok, err := ch.target.SendRequest(r.Type, true, r.Payload)
 	if err != nil || !ok {
 		rec.Exit(nil, "")
+		if !r.WantReply { // it was held, and answered then
+			return ch.explain(r, "the target refused it")
+		}
 		return false
 	}
 	ch.start(rec)

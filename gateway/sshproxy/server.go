@@ -43,14 +43,17 @@ const (
 
 // Config is what the proxy needs.
 type Config struct {
-	HostSigners  []ssh.Signer // host key, and its certificate
-	Identity     Identity
-	Access       Access
-	Sessions     Sessions
-	URL          string // of the web, for links
-	Logger       *slog.Logger
-	MaxConns     int // 0: DefaultMaxConns
-	MaxPerSource int // 0: DefaultMaxPerSource
+	HostSigners []ssh.Signer // host key, and its certificate
+	Identity    Identity
+	Access      Access
+	Sessions    Sessions
+	URL         string // of the web, for links
+	Logger      *slog.Logger
+	// TargetSigners makes the host certificate that an inner connection to a
+	// target is answered with. Nil: nobody jumps.
+	TargetSigners func(target string) ([]ssh.Signer, error)
+	MaxConns      int // 0: DefaultMaxConns
+	MaxPerSource  int // 0: DefaultMaxPerSource
 
 	HandshakeTime, TouchTime, TargetTime time.Duration // 0: the constants of these names
 }
@@ -128,21 +131,31 @@ func (p *Proxy) serveConn(ctx context.Context, nc net.Conn) {
 	}
 	defer p.leave()
 
-	h := newHandshake(ctx, p, nc)
+	p.converse(ctx, newHandshake(ctx, p, nc), func() { p.authenticated(source) })
+}
+
+// converse does the handshake and serves what it let in. met is called once
+// it is over, however it went.
+func (p *Proxy) converse(ctx context.Context, h *handshake, met func()) {
 	defer h.close()
-	unwatch := context.AfterFunc(ctx, func() { _ = nc.Close() })
+	source := h.nc.RemoteAddr().String()
+	unwatch := context.AfterFunc(ctx, func() { _ = h.nc.Close() })
 	sc, chans, reqs, err := h.run()
-	p.authenticated(source)
+	met()
 	if !unwatch() || err != nil {
-		p.log.Info("not authenticated", "source", nc.RemoteAddr().String(), "error", err)
+		p.log.Info("not authenticated", "source", source, "error", err)
 		return
 	}
 	ad := admissionOf(sc.Permissions)
 	if ad == nil { // cannot be: every way in sets it
-		p.log.Error("handshake without an admission", "source", nc.RemoteAddr().String())
+		p.log.Error("handshake without an admission", "source", source)
 		return
 	}
-	c := &conn{p: p, nc: nc, sc: sc, ad: ad, dialed: make(chan struct{}), gone: make(chan struct{}), left: make(chan struct{}), channels: map[*channel]struct{}{}}
+	c := &conn{p: p, nc: h.nc, sc: sc, h: h, ad: ad, dialed: make(chan struct{}), gone: make(chan struct{}), left: make(chan struct{}), channels: map[*channel]struct{}{}}
+	if ad.outer != nil {
+		c.serveJumps(ctx, chans, reqs)
+		return
+	}
 	c.serve(ctx, chans, reqs)
 }
 

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -414,7 +415,7 @@ func (w *world) client(user string, more ...ssh.AuthMethod) (*ssh.Client, error)
 
 func (w *world) clientBanner(user string, banner *string, more ...ssh.AuthMethod) (*ssh.Client, error) {
 	c, err := ssh.Dial("tcp", w.addr, &ssh.ClientConfig{
-		User: user, Auth: append([]ssh.AuthMethod{ssh.PublicKeys(w.user)}, more...), HostKeyCallback: ssh.FixedHostKey(w.host), Timeout: patience,
+		User: user, Auth: append(slices.Clone(more), ssh.PublicKeys(w.user)), HostKeyCallback: ssh.FixedHostKey(w.host), Timeout: patience,
 		BannerCallback: func(m string) error {
 			if banner != nil {
 				*banner += m
