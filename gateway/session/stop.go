@@ -57,12 +57,14 @@ func (l *Live) watch() {
 	ends := time.Now().Add(left)
 	next := 0
 	idle := false // warned that nothing happens
+	failed := l.rec.Failed()
 	for {
 		next = l.warn(ends, next)
 		select {
 		case <-l.ctx.Done():
 			return
-		case err := <-l.rec.Failed():
+		case err := <-failed:
+			failed = nil // it is closed after its one error
 			l.m.log.Error("recorder failed", "session", l.row.ID, "error", err)
 			l.End(gateway.EndRecorder, "", "")
 		case <-deadline.C:
