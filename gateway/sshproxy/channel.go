@@ -190,33 +190,12 @@ func (ch *channel) start(rec Channel) {
 	})
 }
 
-// show carries one stream of the target to the client until its end.
+// show carries one stream of the target to the client until its end. It stops
+// when the client has gone or the session is ending: either closes the target's
+// channel.
 func (ch *channel) show(stderr bool, mu *sync.Mutex, from io.Reader, to io.Writer) {
-	buf := make([]byte, quiet)
 	w := locked{mu, to}
-	for {
-		n, err := from.Read(buf)
-		if n > 0 {
-			if ch.rec.Show(stderr, buf[:n], w) != nil {
-				// The client has gone or the session is ending; either closes
-				// the target's channel.
-				return
-			}
-			buf = grown(buf, n)
-		}
-		if err != nil {
-			return
-		}
-	}
-}
-
-// grown is a larger buffer once a read has filled the small one: a shell that
-// waits for its engineer holds little, a file that passes is read in chunks.
-func grown(buf []byte, n int) []byte {
-	if n == len(buf) && n < chunk {
-		return make([]byte, chunk)
-	}
-	return buf
+	pump(from, func(p []byte) error { return ch.rec.Show(stderr, p, w) })
 }
 
 type locked struct {
@@ -232,19 +211,14 @@ func (l locked) Write(p []byte) (int, error) {
 
 // send carries what is typed to the target, and the end of it.
 func (ch *channel) send() {
-	buf := make([]byte, quiet)
-	for {
-		n, err := ch.client.Read(buf)
-		if n > 0 {
-			if ch.rec.Send(buf[:n], ch.target) != nil {
-				return
-			}
-			buf = grown(buf, n)
-		}
-		if err != nil {
-			_ = ch.target.CloseWrite()
-			return
-		}
+	ended := true
+	pump(ch.client, func(p []byte) error {
+		err := ch.rec.Send(p, ch.target)
+		ended = err == nil
+		return err
+	})
+	if ended {
+		_ = ch.target.CloseWrite()
 	}
 }
 

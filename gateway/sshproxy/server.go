@@ -38,7 +38,7 @@ const (
 	maxAuthTries        = 10
 	maxClientName       = 120
 	chunk               = 64 << 10 // one read, one write to the journal
-	quiet               = 4 << 10  // the same, until a read fills it
+	quiet               = 1 << 10  // the same, until a read fills it
 )
 
 // Config is what the proxy needs.
