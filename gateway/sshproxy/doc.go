@@ -10,9 +10,9 @@
 //
 // The way of one connection:
 //
-//	accept -> key proven -> ticket? --yes--------------------> session.Open
-//	                           \--no--> link, code, touch ----/     |
-//	                                                     dial, host key, account
+//	accept -> key proven -> ticket? --yes----------------------> session.Open
+//	             |             \--no--> asked, or held: touch --/     |
+//	             \- jumped from: inner SSH, key proven ...  dial, host key, account
 //	                                                                |
 //	                                            channels, each judged at its opening
 //

@@ -203,7 +203,7 @@ func (h *handshake) letHold(meta ssh.ConnMetadata, ad *admission) (*ssh.Permissi
 
 // stranger answers a client that wants to be asked before it has proven a
 // key. It lets nobody in: one that has not offered a key yet is sent to its
-// keys by an empty round, which counts for nothing, and asked after them.
+// keys by a round that counts for nothing, and asked after them.
 func (h *handshake) stranger(_ ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
 	err := errors.New("no enrolled key")
 	switch {
@@ -211,7 +211,7 @@ func (h *handshake) stranger(_ ssh.ConnMetadata, ask ssh.KeyboardInteractiveChal
 		return nil, err
 	case h.offers == 0 && !h.asks:
 		h.asks = true
-		if err := h.round(ask, ""); err != nil {
+		if err := h.round(ask, line("next your client is asked for a key of yours; if it has none, add one at "+h.p.c.URL+"/keys and connect again")); err != nil {
 			return nil, err
 		}
 		if err := h.nc.SetDeadline(time.Now().Add(h.p.c.HandshakeTime)); err != nil {

@@ -347,3 +347,18 @@ func TestAskedWhoAsksFirst(t *testing.T) {
 		t.Errorf("%v, %q, %q", err, out.String(), errs.String())
 	}
 }
+
+// A client without any key is told what it lacks.
+func TestNoKeyAtAll(t *testing.T) {
+	w := newWorld(t)
+	var told string
+	c, err := ssh.Dial("tcp", w.addr, &ssh.ClientConfig{User: "pump-7", HostKeyCallback: ssh.FixedHostKey(w.host), Auth: []ssh.AuthMethod{
+		ssh.KeyboardInteractive(func(_, text string, _ []string, _ []bool) ([]string, error) { told += text; return nil, nil }),
+	}})
+	if err == nil {
+		_ = c.Close()
+	}
+	if err == nil || !strings.Contains(told, "add one at http://localhost:8080/keys") {
+		t.Errorf("%v, told %q", err, told)
+	}
+}

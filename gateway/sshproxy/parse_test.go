@@ -1,11 +1,14 @@
 package sshproxy
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 	"unicode"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/portcullis/portcullis/gateway"
 )
 
 func TestParseUser(t *testing.T) {
@@ -82,4 +85,41 @@ func TestWeakAlgorithmsAreOff(t *testing.T) {
 			t.Errorf("%s is taken", a)
 		}
 	}
+}
+
+func TestOuterName(t *testing.T) {
+	for name, ok := range map[string]bool{
+		"ana": true, "Ana.Lopez": true, `ACME\ana`: true, "ana@acme.example": true, "jump": true,
+		"": false, "root+pump-7": false, "root%pump-7": false, "a b": false, "ana\n": false, strings.Repeat("a", 200): false, "$(id)": false,
+	} {
+		if outerName(name) != ok {
+			t.Errorf("%q: %t", name, !ok)
+		}
+	}
+}
+
+func FuzzJump(f *testing.F) {
+	f.Add(jumpPayload("pump-7", 22))
+	f.Add(jumpPayload("127.0.0.1", 22))
+	f.Add(jumpPayload("::1", 22))
+	f.Add(jumpPayload("pump-7", 23))
+	f.Add([]byte("payload"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		target, err := parseJump(b)
+		if err == nil && (!bytes.HasPrefix(b, jumpPayload(target, 22)[:4+len(target)+4]) || gateway.CheckName("target", target) != nil) {
+			t.Errorf("%q was read as %q", b, target)
+		}
+		if err != nil && strings.ContainsAny(err.Error(), "\n\x00\x1b") {
+			t.Errorf("the refusal repeats it unmade: %q", err)
+		}
+	})
+}
+
+func jumpPayload(host string, port uint32) []byte {
+	return ssh.Marshal(struct {
+		Host       string
+		Port       uint32
+		Origin     string
+		OriginPort uint32
+	}{host, port, "", 0})
 }
