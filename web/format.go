@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
 	"net"
@@ -198,6 +199,20 @@ func newSSHAddress(s string) sshAddress {
 		return sshAddress{host: s}
 	}
 	return sshAddress{host, port}
+}
+
+// Host and Port are what an ssh_config says.
+func (a sshAddress) Host() string { return a.host }
+
+// Port is 22 where none is told.
+func (a sshAddress) Port() string { return cmp.Or(a.port, "22") }
+
+// KnownAs is the gateway's name in a known_hosts.
+func (a sshAddress) KnownAs() string {
+	if a.Port() == "22" {
+		return a.host
+	}
+	return "[" + a.host + "]:" + a.port
 }
 
 // Command is what to type for an account on a target; no account leaves it to

@@ -15,7 +15,7 @@ var topics = []topic{
 
 func (s *Server) help(v *visit) error {
 	name := v.PathValue("topic")
-	d := map[string]any{"Topics": topics, "Name": name, "SSH": s.ssh, "URL": s.cfg.URL}
+	d := map[string]any{"Topics": topics, "Name": name, "SSH": s.ssh, "URL": s.cfg.URL, "HostCA": s.cfg.HostCA}
 	if name == "" {
 		return s.show(v, "help", "Help", d)
 	}

@@ -218,3 +218,18 @@ func TestEmptyGateway(t *testing.T) {
 		}
 	}
 }
+
+// The help shows how to jump, with the gateway's authority; without one it
+// says nothing of it.
+func TestHelpShowsTheJump(t *testing.T) {
+	s := newStand(t, func(_ *webtest.World, c *web.Config, _ *api.Config) { c.HostCA = "ssh-ed25519 AAAAhost" })
+	body := text(t, s.as("", http.MethodGet, "/help/connect", ""))
+	for _, want := range []string{"ProxyJump portcullis", "@cert-authority [localhost]:2022,TARGET ssh-ed25519 AAAAhost", "Port 2022"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the help lacks %q", want)
+		}
+	}
+	if bare := text(t, newStand(t).as("", http.MethodGet, "/help/connect", "")); strings.Contains(bare, "ProxyJump") {
+		t.Error("a jump is shown without an authority to know it by")
+	}
+}

@@ -83,6 +83,7 @@ type Config struct {
 	// Kinds of statement that the pages can draw up stand in API's Acts.
 	URL    string // as people type it: https://gateway.example
 	SSH    string // host or host:port that engineers connect to by ssh
+	HostCA string // its SSH host authority as a line of authorized_keys; empty: the pages show no jump
 	Node   string
 	Secure bool // the listener, or what stands before it, speaks TLS
 	Now    func() time.Time

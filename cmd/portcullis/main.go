@@ -49,6 +49,8 @@ type cli struct {
 	Policy policyCmd `cmd:"" help:"Check the policy, or explain what it would say."`
 	Doctor doctorCmd `cmd:"" help:"Say what is wrong with this deployment, and the cure."`
 
+	SSHConfig sshConfigCmd `cmd:"" name:"ssh-config" help:"Print what an engineer's ssh_config and known_hosts need to jump through the gateway."`
+
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

@@ -141,7 +141,7 @@ func (g *gatewayd) joinPages() (err error) {
 	if err != nil {
 		return err
 	}
-	g.pages, err = web.New(web.Config{API: g.api, Identity: shownIdentity{g.identity}, URL: g.cfg.URL, SSH: g.sshAddress(), Node: g.cfg.Node, Secure: !g.cfg.plain(), Now: time.Now})
+	g.pages, err = web.New(web.Config{API: g.api, Identity: shownIdentity{g.identity}, URL: g.cfg.URL, SSH: g.sshAddress(), HostCA: line(g.keys.HostCAPublic()), Node: g.cfg.Node, Secure: !g.cfg.plain(), Now: time.Now})
 	return err
 }
 
