@@ -80,7 +80,12 @@ func (s *Server) session(v *visit) error {
 	}
 	x = api.WithCounts([]gateway.Session{x}, s.rooms.Sessions.Live())[0]
 	over := x.State == gateway.SessionEnded
+	var watchers []string
+	if api.Holds(v.who.Person, api.SeeAll) {
+		watchers = s.rooms.Sessions.Watchers(x.ID)
+	}
 	return s.show(v, "session", "Session on "+x.Target, map[string]any{
+		"Watchers": watchers, "MayFreeze": api.Holds(v.who.Person, api.EndSession),
 		"X": x, "Over": over, "MayEnd": !over && (x.Person == v.who.Person.Name || api.Holds(v.who.Person, api.EndSession)), "MaySee": api.Holds(v.who.Person, api.Review),
 	})
 }
@@ -91,4 +96,28 @@ func (s *Server) endSession(v *visit) error {
 		return err
 	}
 	return v.seeOther("/sessions/" + url.PathEscape(id) + "?done=ended")
+}
+
+func (s *Server) freezeSession(v *visit) error {
+	id := v.PathValue("id")
+	if err := s.cfg.API.FreezeSession(v.Context(), v.who, id, v.PostFormValue("reason")); err != nil {
+		return err
+	}
+	return v.backTo(id, "frozen")
+}
+
+func (s *Server) thawSession(v *visit) error {
+	id := v.PathValue("id")
+	if err := s.cfg.API.ThawSession(v.Context(), v.who, id); err != nil {
+		return err
+	}
+	return v.backTo(id, "thawed")
+}
+
+// backTo leads to where the button stood: the board, or the session's page.
+func (v *visit) backTo(id, done string) error {
+	if v.PostFormValue("from") == "board" {
+		return v.seeOther("/board?done=" + done)
+	}
+	return v.seeOther("/sessions/" + url.PathEscape(id) + "?done=" + done)
 }

@@ -22,6 +22,7 @@ type state struct {
 var shapes = map[string]template.HTML{
 	"dot":    `<circle cx="6" cy="6" r="4.5" fill="currentColor"/>`,
 	"half":   `<circle cx="6" cy="6" r="4.25" fill="none" stroke="currentColor" stroke-width="1.5"/><path d="M6 1.75a4.25 4.25 0 0 1 0 8.5z" fill="currentColor"/>`,
+	"pause":  `<path d="M2.25 1.5h2.75v9H2.250zM7 1.5h2.750v9H7z" fill="currentColor"/>`,
 	"ring":   `<circle cx="6" cy="6" r="4" fill="none" stroke="currentColor" stroke-width="1.75"/>`,
 	"square": `<rect x="2.25" y="2.25" width="7.5" height="7.5" rx="1" fill="none" stroke="currentColor" stroke-width="1.5"/>`,
 	"check":  `<path d="M1.75 6.5 4.75 9.5 10.25 2.75" fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round" stroke-linejoin="round"/>`,
@@ -37,6 +38,7 @@ var states = map[string][2]string{ // word: shape, tone
 	"PASS": {"check", "ok"}, "closed, measured": {"check", "ok"}, "sealed": {"check", "ok"}, "holds": {"check", "ok"}, "answered": {"check", "ok"}, "verified": {"check", "ok"},
 	"starting": {"half", "wait"}, "ending": {"half", "wait"}, "waiting": {"half", "wait"}, "restoring": {"half", "wait"}, "PENDING": {"half", "wait"},
 	"needs-approval": {"half", "wait"}, "writing": {"half", "wait"}, "interrupted": {"half", "wait"}, "no answer yet": {"half", "wait"}, "failed": {"cross", "stop"},
+	"frozen":  {"pause", "info"},
 	"planned": {"ring", "info"}, "empty seat": {"ring", "info"}, "self": {"ring", "info"}, "none": {"ring", "off"},
 	"ended": {"square", "off"}, "closed": {"square", "off"}, "lapsed": {"square", "off"}, "withdrawn": {"square", "off"}, "removed": {"square", "off"}, "lifted": {"square", "off"},
 	"refused": {"cross", "stop"}, "refuse": {"cross", "stop"}, "FAIL": {"cross", "stop"}, "missing": {"cross", "stop"}, "still open": {"cross", "stop"},

@@ -76,11 +76,12 @@ func (s *Server) recording(v *visit) error {
 	if err != nil {
 		return err
 	}
-	live := x.State != gateway.SessionEnded
+	live, at := x.State != gateway.SessionEnded, v.URL.Query().Get("at")
 	d := map[string]any{
 		"X": x, "Rec": s.cfg.API.Recorded(v.Context(), x).Recording, "Card": card, "Live": live,
 		"MayType": api.Holds(v.who.Person, api.ReadInput), "MayVerify": api.Holds(v.who.Person, api.VerifyStore), "MayEnd": live && api.Holds(v.who.Person, api.EndSession),
-		"At": v.URL.Query().Get("at"),
+		// What was so far is replayed, from a mark on, while the session goes on.
+		"At": at, "Replay": live && at != "",
 	}
 	s.render(v, http.StatusOK, "recording", view{Title: "Recording of " + x.Person + " on " + x.Target, Wasm: true, Wide: true, Data: d})
 	return nil

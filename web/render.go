@@ -114,6 +114,8 @@ var dones = map[string]string{
 	"refused":   "The request was refused, and its asker is told why.",
 	"revoked":   "The grant was taken back. Its sessions have ended.",
 	"ended":     "The session has ended: both of its connections are closed.",
+	"frozen":    "The session is frozen: what its engineer types is held until you thaw it.",
+	"thawed":    "The session is thawed: what was held has passed.",
 	"approved":  "Your approval is signed and kept.",
 	"signed":    "Signed and kept.",
 	"removed":   "Removed.",

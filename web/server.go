@@ -96,6 +96,8 @@ var entries = []entry{
 	{"GET /board", staff, "", (*Server).board},
 	{"GET /sessions/{id}", signedIn, "", (*Server).session},
 	{"POST /sessions/{id}/end", signedIn, "", (*Server).endSession},
+	{"POST /sessions/{id}/freeze", staff, api.EndSession, (*Server).freezeSession},
+	{"POST /sessions/{id}/thaw", staff, api.EndSession, (*Server).thawSession},
 	{"GET /suspend", staff, api.Suspending, (*Server).suspend},
 	{"GET /suspensions", staff, "", (*Server).suspensions},
 	{"GET /suspensions/{id}", staff, "", (*Server).suspension},

@@ -73,7 +73,7 @@ func (c *sessionsCmd) Run(r *run) error {
 		q.Set("live", "true")
 	}
 	return list(r, "/sessions", q, "No sessions.", []string{"SESSION", "STATE", "VENDOR", "PERSON", "ACCOUNT@TARGET", "STARTED", "ENDED", "WHY", "OUT", "IN"}, func(s gateway.Session) []string {
-		return []string{s.ID, string(s.State), s.Vendor, s.Person, s.Account + "@" + s.Target, moment(s.Started), moment(s.Ended), string(s.Reason), size(s.BytesOut), size(s.BytesIn)}
+		return []string{s.ID, stateOf(s), s.Vendor, s.Person, s.Account + "@" + s.Target, moment(s.Started), moment(s.Ended), string(s.Reason), size(s.BytesOut), size(s.BytesIn)}
 	})
 }
 
@@ -180,6 +180,9 @@ func (*targetsCmd) Run(r *run) error {
 type sessionCmd struct {
 	Show sessionShowCmd `cmd:"" help:"Show one session."`
 	End  sessionEndCmd  `cmd:"" help:"End one session; prints when both its sockets are closed."`
+
+	Freeze sessionFreezeCmd `cmd:"" help:"Hold what is typed in a live session; the link stays up, and its engineer is told."`
+	Thaw   sessionThawCmd   `cmd:"" help:"Let what was held in a frozen session pass."`
 }
 
 type sessionShowCmd struct {
@@ -188,7 +191,7 @@ type sessionShowCmd struct {
 
 // Run shows one session.
 func (s *sessionShowCmd) Run(r *run) error {
-	var x gateway.Session
+	var x api.Watched
 	if err := r.get("/sessions/"+url.PathEscape(s.ID), &x); err != nil {
 		return err
 	}
@@ -198,6 +201,7 @@ func (s *sessionShowCmd) Run(r *run) error {
 	rows := [][]string{
 		{"session", x.ID}, {"state", string(x.State)}, {"person", x.Person}, {"vendor", x.Vendor}, {"target", x.Account + "@" + x.Target},
 		{"from", x.Source}, {"client", x.Client}, {"node", x.Node}, {"grant", x.Grant}, {"request", x.Request}, {"touch", x.Touch.String()},
+		{"frozen", frozen(x.Session)}, {"watched by", strings.Join(x.Watchers, ", ")},
 		{"started", moment(x.Started)}, {"until", moment(x.Until)}, {"ended", moment(x.Ended)}, {"why", string(x.Reason)}, {"detail", x.Detail},
 		{"ended by", x.EndedBy}, {"shown", size(x.BytesOut)}, {"typed", size(x.BytesIn)}, {"recording's seal", x.Seal.String()},
 	}

@@ -34,7 +34,7 @@ type cli struct {
 	Suspensions suspensionsCmd `cmd:"" help:"List suspensions, or print one report."`
 
 	Sessions sessionsCmd `cmd:"" help:"List sessions."`
-	Session  sessionCmd  `cmd:"" help:"Show or end one session."`
+	Session  sessionCmd  `cmd:"" help:"Show, freeze, thaw or end one session."`
 	Requests requestsCmd `cmd:"" help:"List requests."`
 	Grants   grantsCmd   `cmd:"" help:"List grants."`
 	Grant    grantCmd    `cmd:"" help:"Take one grant back."`

@@ -108,7 +108,7 @@ type SessionFilter struct {
 	Limit                         int
 }
 
-// Sessions shows and ends sessions.
+// Sessions shows, freezes and ends sessions.
 type Sessions interface {
 	Session(ctx context.Context, id string) (gateway.Session, error)
 	Sessions(ctx context.Context, f SessionFilter) ([]gateway.Session, error)
@@ -116,6 +116,12 @@ type Sessions interface {
 	Live() []gateway.Session
 	// End returns when both sockets are closed.
 	End(ctx context.Context, id, by, detail string) error
+	// Freeze holds what the engineer types until Thaw; both are events.
+	Freeze(ctx context.Context, id, by, word string) error
+	Thaw(ctx context.Context, id, by string) error
+	// Watch notes who watches a live session until leave is called.
+	Watch(id, by string) (leave func(), err error)
+	Watchers(id string) []string
 }
 
 // SuspendPreview is what a suspension would close if it were ordered now.

@@ -12,10 +12,11 @@ import (
 
 // Bounds of looking at recordings.
 const (
-	maxSearchText = 200         // characters
-	maxHits       = 200         // of one search
-	maxWatch      = time.Hour   // of one live watch; the browser comes back by itself
-	watchWrite    = time.Minute // for one frame to be taken by the watcher
+	maxSearchText = 200              // characters
+	maxHits       = 200              // of one search
+	maxWatch      = time.Hour        // of one live watch; the browser comes back by itself
+	watchWrite    = time.Minute      // for one frame to be taken by the watcher
+	leftWrite     = 10 * time.Second // for the event that he has left
 )
 
 // Recorded is a session with what is known of its recording.
@@ -83,17 +84,25 @@ func (s *Server) recording(c call) (any, error) {
 // open finds the session whose recording is asked for and writes the event
 // that somebody looks, before anything is shown (P9).
 func (s *Server) open(c call, capability Capability, name audit.Name) (gateway.Session, error) {
+	x, err := s.reach(c, capability)
+	if err != nil {
+		return x, err
+	}
+	return x, s.looked(c.Context(), c, x, name, nil)
+}
+
+func (s *Server) reach(c call, capability Capability) (gateway.Session, error) {
 	id := c.PathValue("id")
 	if err := s.may(c, capability, "recording:"+id); err != nil {
 		return gateway.Session{}, err
 	}
-	x, err := s.cfg.Sessions.Session(c.Context(), id)
-	if err != nil {
-		return x, err
-	}
-	return x, s.cfg.Audit.Append(c.Context(), audit.Event{
+	return s.cfg.Sessions.Session(c.Context(), id)
+}
+
+func (s *Server) looked(ctx context.Context, c call, x gateway.Session, name audit.Name, detail map[string]string) error {
+	return s.cfg.Audit.Append(ctx, audit.Event{
 		Name: name, At: s.cfg.Now(), Actor: c.who.Person.Name, Vendor: x.Vendor, Person: x.Person, Target: x.Target, Account: x.Account,
-		Request: x.Request, Grant: x.Grant, Session: x.ID, Source: c.RemoteAddr, Outcome: audit.OK,
+		Request: x.Request, Grant: x.Grant, Session: x.ID, Source: c.RemoteAddr, Outcome: audit.OK, Detail: detail,
 	})
 }
 
@@ -151,7 +160,7 @@ func (s *Server) verifyRecording(c call) (any, error) {
 }
 
 func (s *Server) watch(c call) (any, error) {
-	x, err := s.open(c, Review, audit.RecordingWatched)
+	x, err := s.reach(c, Review)
 	if err != nil {
 		return nil, err
 	}
@@ -160,6 +169,16 @@ func (s *Server) watch(c call) (any, error) {
 		return nil, err
 	}
 	defer done()
+	// Noted before the event, so that a page which the event calls finds it.
+	leave, err := s.cfg.Sessions.Watch(x.ID, c.who.Person.Name)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.looked(c.Context(), c, x, audit.RecordingWatched, map[string]string{"live": "true"}); err != nil {
+		leave()
+		return nil, err
+	}
+	defer s.left(c, x, leave)
 	ctx, cancel := context.WithTimeout(c.Context(), maxWatch)
 	defer cancel()
 	out := newStream(c.w)
@@ -171,6 +190,17 @@ func (s *Server) watch(c call) (any, error) {
 		_ = out.send("done", []byte("{}")) // the watcher may have left
 	}
 	return nil, nil
+}
+
+// left takes the watcher off and writes that he is gone. He has seen what he
+// has seen: a store that is away is logged.
+func (s *Server) left(c call, x gateway.Session, leave func()) {
+	leave()
+	ctx, cancel := context.WithTimeout(detached(c.Context()), leftWrite)
+	defer cancel()
+	if err := s.looked(ctx, c, x, audit.RecordingLeft, nil); err != nil {
+		s.cfg.Logger.Error("event not written", "event", string(audit.RecordingLeft), "session", x.ID, "error", err)
+	}
 }
 
 // newStream begins an answer of server-sent events.

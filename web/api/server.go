@@ -96,6 +96,8 @@ var routes = []route{
 	{"GET /sessions", "List sessions", (*Server).sessions},
 	{"GET /sessions/{id}", "Show a session", (*Server).session},
 	{"POST /sessions/{id}/end", "End a session; answers when it is closed", (*Server).endSession},
+	{"POST /sessions/{id}/freeze", "Hold what is typed in a live session, with a reason that its engineer reads", (*Server).freezeSession},
+	{"POST /sessions/{id}/thaw", "Let what was held pass", (*Server).thawSession},
 	{"GET /recordings", "List recordings, or search in them with text=", (*Server).recordings},
 	{"GET /recordings/{id}", "Show what is known of a recording", (*Server).recording},
 	{"GET /recordings/{id}/asciicast", "Replay, as asciicast (version=2 or 3)", (*Server).asciicast},

@@ -28,6 +28,7 @@ func WithCounts(rows, live []gateway.Session) []gateway.Session {
 	for i, r := range rows {
 		if l, ok := now[r.ID]; ok {
 			rows[i].BytesIn, rows[i].BytesOut, rows[i].State = l.BytesIn, l.BytesOut, l.State
+			rows[i].Frozen, rows[i].FrozenBy = l.Frozen, l.FrozenBy
 		}
 	}
 	return rows
@@ -41,7 +42,76 @@ func (s *Server) session(c call) (any, error) {
 	if err := Sees(c.who, x.Person, "session", x.ID); err != nil {
 		return nil, err
 	}
-	return WithCounts([]gateway.Session{x}, s.cfg.Sessions.Live())[0], nil
+	out := Watched{Session: WithCounts([]gateway.Session{x}, s.cfg.Sessions.Live())[0]}
+	if c.who.Machine() || Holds(c.who.Person, SeeAll) {
+		out.Watchers = s.cfg.Sessions.Watchers(x.ID)
+	}
+	return out, nil
+}
+
+// Watched is a session with the people who watch it now, for the staff.
+type Watched struct {
+	gateway.Session
+	Watchers []string `json:"watchers,omitempty"`
+}
+
+func (s *Server) freezeSession(c call) (any, error) {
+	var in struct {
+		Reason string `json:"reason"`
+	}
+	if err := c.read(&in); err != nil {
+		return nil, err
+	}
+	id := c.PathValue("id")
+	if err := s.FreezeSession(c.Context(), c.who, id, in.Reason); err != nil {
+		return nil, err
+	}
+	return s.session(c)
+}
+
+func (s *Server) thawSession(c call) (any, error) {
+	if err := s.ThawSession(c.Context(), c.who, c.PathValue("id")); err != nil {
+		return nil, err
+	}
+	return s.session(c)
+}
+
+// FreezeSession holds what is typed in somebody's live session.
+func (s *Server) FreezeSession(ctx context.Context, who Who, id, reason string) error {
+	if err := s.mayFreeze(ctx, who, id); err != nil {
+		return err
+	}
+	if err := gateway.CheckText("reason", reason, gateway.MaxReason, false); err != nil {
+		return err
+	}
+	return s.cfg.Sessions.Freeze(detached(ctx), id, who.Person.Name, reason)
+}
+
+// ThawSession lets what was held pass.
+func (s *Server) ThawSession(ctx context.Context, who Who, id string) error {
+	if err := s.mayFreeze(ctx, who, id); err != nil {
+		return err
+	}
+	return s.cfg.Sessions.Thaw(detached(ctx), id, who.Person.Name)
+}
+
+// mayFreeze refuses whoever may not end the session either: not even its own
+// person freezes it, or thaws what the operator has frozen.
+func (s *Server) mayFreeze(ctx context.Context, who Who, id string) error {
+	x, err := s.cfg.Sessions.Session(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := Sees(who, x.Person, "session", id); err != nil {
+		return err
+	}
+	if err := s.May(ctx, who, EndSession, "session:"+id); err != nil {
+		return err
+	}
+	if x.State == gateway.SessionEnded {
+		return gateway.Conflict("session", "session %s is over", id)
+	}
+	return nil
 }
 
 func (s *Server) endSession(c call) (any, error) {

@@ -161,6 +161,18 @@ func (s sessions) End(_ context.Context, id, by, detail string) error {
 	return s.did("end %s %s %s", id, by, detail)
 }
 
+func (s sessions) Freeze(_ context.Context, id, by, word string) error {
+	return s.did("freeze %s %s %s", id, by, word)
+}
+
+func (s sessions) Thaw(_ context.Context, id, by string) error { return s.did("thaw %s %s", id, by) }
+
+func (s sessions) Watch(id, by string) (func(), error) {
+	return func() { _ = s.did("leave %s %s", id, by) }, s.did("watch %s %s", id, by)
+}
+
+func (s sessions) Watchers(string) []string { return s.World.Watchers }
+
 type gate struct{ *World }
 
 func (g gate) Preview(ctx context.Context, scope gateway.Scope) (api.SuspendPreview, error) {
@@ -214,9 +226,9 @@ var cast = []struct {
 	wait       float64
 	code, data string
 }{
-	{0.2, "m", "shell"}, {0.3, "o", "\x1b[32mmaint@headend-1\x1b[0m:~$ "}, {1.1, "o", "uname -a\r\n"}, {0.1, "m", "uname -a"},
+	{0.2, "m", "shell"}, {0.3, "o", "\x1b[32mmaint@headend-1\x1b[0m:~$ "}, {1.1, "o", "uname -a\r\n"}, {0.1, "m", "exec: uname -a"},
 	{0.1, "o", "Linux headend-1 6.1.0-28-amd64 #1 SMP x86_64 GNU/Linux\r\n\x1b[32mmaint@headend-1\x1b[0m:~$ "},
-	{2.0, "m", "systemctl status dispatcher"}, {0.2, "o", "systemctl status dispatcher\r\n"},
+	{2.0, "m", "frozen by omar: who is this?"}, {0.1, "m", "watched by rita"}, {0.6, "m", "thawed by omar"}, {0.2, "o", "systemctl status dispatcher\r\n"},
 	{0.4, "o", "\x1b[32m●\x1b[0m dispatcher.service - Meter command dispatcher\r\n     Active: \x1b[1;32mactive (running)\x1b[0m since Sun 2026-11-22 07:41:02 UTC\r\n   Main PID: 1187 (dispatcher)\r\n      Tasks: 14\r\n     Memory: 84.2M\r\n\x1b[32mmaint@headend-1\x1b[0m:~$ "},
 	{3.0, "o", "exit\r\n"},
 }

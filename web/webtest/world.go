@@ -31,6 +31,7 @@ type World struct {
 	Approvals   []gateway.Approval
 	Grants      []gateway.Grant
 	Sessions    []gateway.Session
+	Watchers    []string // of every session
 	Suspensions []gateway.Suspension
 	Keys        []gateway.Authenticator
 	SSHKeys     []gateway.SSHKey
@@ -145,7 +146,9 @@ func (w *World) sessions() {
 		return &w.Sessions[len(w.Sessions)-1]
 	}
 	add(31, w.Grants[0], gateway.SessionLive, w.ago(31*time.Minute), 1_284_991, 4_120)
-	add(30, w.Grants[1], gateway.SessionLive, w.ago(12*time.Minute), 48_220, 911)
+	frozen := add(30, w.Grants[1], gateway.SessionLive, w.ago(12*time.Minute), 48_220, 911)
+	frozen.Frozen, frozen.FrozenBy = w.ago(2*time.Minute), "omar"
+	w.Watchers = []string{"omar", "rita"}
 	old := add(22, w.Grants[0], gateway.SessionEnded, w.ago(45*time.Minute), 8_812, 331)
 	old.Ended, old.Reason, old.Seal = w.ago(33*time.Minute), gateway.EndClientLeft, digest("seal")
 	for n, person := range map[int]string{13: "carl", 14: "carl"} {

@@ -133,6 +133,8 @@ function swap(region: HTMLElement, fresh: HTMLElement): void {
 const spoken: Record<string, string> = {
   "session.live": "Session opened",
   "session.ended": "Session ended",
+  "session.frozen": "Session frozen",
+  "session.thawed": "Session thawed",
   "request.asked": "New request",
   "grant.opened": "Window opened",
   "grant.closed": "Window closed",

@@ -1,24 +1,21 @@
-// The player of a recording, or of a live session while it goes on.
+// The player of a recording, or of a live session while it goes on, with the
+// index at its side.
 
 import { create, type Player } from "asciinema-player";
 import { find } from "./dom";
-
-interface Mark {
-  at: number;
-  label: string;
-}
+import { follow } from "./follow";
+import { classify, clock, line, type Mark } from "./marks";
 
 const longIdle = 3; // seconds: longer pauses are shortened
 const firstLook = 2; // seconds: what stands there before it is played
-const shownLabel = 60; // characters
 
 async function start(box: HTMLElement): Promise<void> {
   const id = encodeURIComponent(box.dataset.session!);
   const options = { fit: "width" as const, idleTimeLimit: longIdle, terminalFontSize: "15px", controls: true, theme: "asciinema" };
   if (box.dataset.live === "true") {
     box.replaceChildren();
-    const source = { driver: "eventsource", url: `/api/v1/recordings/${id}/live`, bufferTime: 0.2 };
-    create(source as never, box, { ...options, autoPlay: true, cursorMode: "steady" } as never);
+    const list = new Index((m) => link(`?at=${m.at.toFixed(2)}`, m));
+    create(follow(`/api/v1/recordings/${id}/live`, list) as never, box, { ...options, autoPlay: true, cursorMode: "steady" } as never);
     return;
   }
   const status = find(".status", box)!;
@@ -33,17 +30,19 @@ async function start(box: HTMLElement): Promise<void> {
   const marks = marksOf(cast);
   const at = Number(box.dataset.at) || 0;
   const player = create({ data: cast } as never, box, { ...options, preload: true, startAt: at, poster: `npt:${at || firstLook}`, markers: marks.map((m) => [m.at, m.label] as [number, string]) });
-  index(player, marks);
+  const list = new Index((m) => button(player, m));
+  marks.forEach((m) => list.add(m));
+  if (marks.length === 0) list.empty("This recording has no marks.");
 }
 
 // Marks of an asciicast v3 file: its times are from event to event.
 function marksOf(cast: string): Mark[] {
   const marks: Mark[] = [];
   let at = 0;
-  for (const line of cast.split("\n").slice(1)) {
-    if (!line.startsWith("[")) continue;
+  for (const text of cast.split("\n").slice(1)) {
+    if (!text.startsWith("[")) continue;
     try {
-      const [wait, code, data] = JSON.parse(line) as [number, string, string];
+      const [wait, code, data] = JSON.parse(text) as [number, string, string];
       at += wait;
       if (code === "m") marks.push({ at, label: data });
     } catch {
@@ -53,29 +52,48 @@ function marksOf(cast: string): Mark[] {
   return marks;
 }
 
-function index(player: Player, marks: Mark[]): void {
-  const list = find("#marks");
-  if (!list) return;
-  if (marks.length === 0) {
-    list.firstElementChild!.textContent = "This recording has no marks.";
-    return;
+// Index is the list of marks; item makes what is pressed.
+class Index {
+  private readonly list = find("#marks");
+  private any = false;
+
+  constructor(private readonly item: (m: Mark) => HTMLElement) {}
+
+  add(m: Mark): void {
+    if (!this.list) return;
+    if (!this.any) this.list.replaceChildren();
+    this.any = true;
+    const li = document.createElement("li");
+    li.append(this.item(m));
+    this.list.append(li);
   }
-  list.replaceChildren(
-    ...marks.map((m, i) => {
-      const li = document.createElement("li");
-      const b = document.createElement("button");
-      b.type = "button";
-      b.className = "quiet";
-      b.textContent = `${clock(m.at)}  ${m.label.slice(0, shownLabel)}`;
-      b.onclick = () => void player.seek({ marker: i });
-      li.append(b);
-      return li;
-    }),
-  );
+
+  empty(words: string): void {
+    this.any = false;
+    const li = document.createElement("li");
+    li.className = "none";
+    li.textContent = words;
+    this.list?.replaceChildren(li);
+  }
 }
 
-function clock(s: number): string {
-  return `${Math.floor(s / 60)}:${String(Math.floor(s % 60)).padStart(2, "0")}`;
+function button(player: Player, m: Mark): HTMLElement {
+  const b = document.createElement("button");
+  b.type = "button";
+  b.className = "quiet mark " + classify(m.label).kind;
+  b.append(...line(m));
+  b.onclick = () => void player.seek(m.at);
+  return b;
+}
+
+// A live stream has no way back: its marks lead to the replay of what is there.
+function link(to: string, m: Mark): HTMLElement {
+  const a = document.createElement("a");
+  a.href = to;
+  a.className = "mark " + classify(m.label).kind;
+  a.append(...line(m));
+  a.title = `Replay from ${clock(m.at)}`;
+  return a;
 }
 
 const box = find("#player");
