@@ -45,6 +45,8 @@ type cli struct {
 	Recordings recordingsCmd `cmd:"" help:"List recordings."`
 	Recording  recordingCmd  `cmd:"" help:"Play, export or search recordings."`
 
+	Touch touchCmd `cmd:"" help:"Give the touch for one connection with an SSH security key, without a browser."`
+
 	Audit  auditCmd  `cmd:"" help:"Read and verify the audit log."`
 	Policy policyCmd `cmd:"" help:"Check the policy, or explain what it would say."`
 	Doctor doctorCmd `cmd:"" help:"Say what is wrong with this deployment, and the cure."`

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/url"
 	"time"
 
@@ -220,6 +221,50 @@ func (s shownTouches) Draft(ctx context.Context, l gateway.Login, p gateway.Pers
 
 func shownChallenge(c identity.Challenge) api.Challenge {
 	return api.Challenge{ID: c.ID, Sentence: c.Sentence, Statement: c.Statement, Options: c.Options, Expires: c.Expires}
+}
+
+// sshTouches joins identity and access for touches without a browser.
+type sshTouches struct{ *gatewayd }
+
+// Begin draws up the ticket of the grant that the key's owner would use.
+func (s sshTouches) Begin(ctx context.Context, in api.TouchParams, source string) (api.SSHChallenge, error) {
+	p, key, err := s.identity.SSHSigner(ctx, in.Fingerprint, source)
+	if err != nil {
+		return api.SSHChallenge{}, err
+	}
+	grant, _, err := s.access.Usable(ctx, p, in.Target, in.Account)
+	if err != nil {
+		return api.SSHChallenge{}, err
+	}
+	body, err := s.access.DraftOpen(ctx, p, grant.ID, statement.BindLogin, key.Fingerprint, source, "")
+	if err != nil {
+		return api.SSHChallenge{}, err
+	}
+	c, err := s.identity.DraftSSH(ctx, p, key, source, body)
+	return api.SSHChallenge{ID: c.ID, Sentence: c.Sentence, Statement: string(c.Statement), Namespace: c.Namespace, Expires: c.Expires}, err
+}
+
+// Finish makes a ticket of the touch, and says how to use it.
+func (s sshTouches) Finish(ctx context.Context, id string, signature []byte, source string) (api.SSHTicket, error) {
+	signed, err := s.identity.SignSSH(ctx, id, signature, source)
+	if err != nil {
+		return api.SSHTicket{}, err
+	}
+	t, err := s.access.CommitTicket(ctx, signed)
+	if err != nil {
+		return api.SSHTicket{}, err
+	}
+	g, err := s.access.Grant(ctx, t.Grant)
+	return api.SSHTicket{Statement: t.Touch, Grant: t.Grant, Person: t.Person, Command: sshCommand(g.Account, g.Target, s.sshAddress()), Expires: t.Expires}, err
+}
+
+// sshCommand is what the engineer types.
+func sshCommand(account, target, address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Sprintf("ssh %s+%s@%s", account, target, address)
+	}
+	return fmt.Sprintf("ssh -p %s %s+%s@%s", port, account, target, host)
 }
 
 // shownIdentity is identity as the pages ask for it.

@@ -135,7 +135,7 @@ func (g *gatewayd) shout() {
 func (g *gatewayd) joinPages() (err error) {
 	g.api, err = api.New(api.Config{
 		Directory: g.directory, Access: shownAccess{g.access}, Sessions: shownSessions{g.sessions, g.store.Session()}, KillSwitch: shownGate{g.killswitch, g.rooms},
-		Recordings: shownRecordings{g.recordings}, Audit: shownAudit{g.audit, g.checkpoint}, Touches: shownTouches{g.identity}, Policy: shownPolicy{g.policy},
+		Recordings: shownRecordings{g.recordings}, Audit: shownAudit{g.audit, g.checkpoint}, Touches: shownTouches{g.identity}, SSHTouches: sshTouches{g}, Policy: shownPolicy{g.policy},
 		Acts: g.acts(), Machine: g.sign, Now: time.Now, Logger: g.log, Version: version(),
 	})
 	if err != nil {

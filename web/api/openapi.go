@@ -10,7 +10,7 @@ import (
 // cannot describe others.
 func (s *Server) openAPI(w http.ResponseWriter, _ *http.Request) {
 	paths := map[string]map[string]any{}
-	for _, rt := range routes {
+	for _, rt := range allRoutes() {
 		method, path, _ := strings.Cut(rt.pattern, " ")
 		if paths[Prefix+path] == nil {
 			paths[Prefix+path] = map[string]any{}

@@ -240,8 +240,8 @@ type Policy interface {
 	May(ctx context.Context, p gateway.Person, c Capability, object string) error
 }
 
-// Config is what a Server is made of. Every field but Policy and Machine is
-// needed.
+// Config is what a Server is made of. Every field but Policy, Machine and
+// SSHTouches is needed; without SSHTouches a touch needs a browser.
 type Config struct {
 	Directory  Directory
 	Access     Access
@@ -250,6 +250,7 @@ type Config struct {
 	Recordings Recordings
 	Audit      Audit
 	Touches    Touches
+	SSHTouches SSHTouches
 	Policy     Policy
 	Acts       map[statement.Kind]Act
 	// Machine signs for root at the local socket; nil refuses signed acts there.

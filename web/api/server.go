@@ -22,10 +22,12 @@ const Prefix = "/api/v1"
 // MaxBody bounds what is read of one call.
 const MaxBody = 256 << 10
 
-// Server answers the API. It holds no state but the count of open streams.
+// Server answers the API. It holds no state but the count of open streams,
+// and of calls that nobody signed in for.
 type Server struct {
 	cfg     Config
 	streams atomic.Int64
+	touches perSource
 }
 
 // Actor says who calls, or refuses with gateway.CodeSignIn.
@@ -118,10 +120,14 @@ var routes = []route{
 // it unguarded.
 func (s *Server) Handler(actor Actor) http.Handler {
 	mux := http.NewServeMux()
-	for _, rt := range routes {
-		method, path, _ := strings.Cut(rt.pattern, " ")
-		mux.HandleFunc(method+" "+Prefix+path, func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, actor, rt) })
+	mount := func(routes []route, actor Actor) {
+		for _, rt := range routes {
+			method, path, _ := strings.Cut(rt.pattern, " ")
+			mux.HandleFunc(method+" "+Prefix+path, func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, actor, rt) })
+		}
 	}
+	mount(routes, actor)
+	mount(openRoutes, outside)
 	mux.HandleFunc("GET "+Prefix+"/openapi.json", func(w http.ResponseWriter, r *http.Request) { s.openAPI(w, r) })
 	mux.HandleFunc(Prefix+"/", func(w http.ResponseWriter, r *http.Request) {
 		WriteProblem(w, r, s.cfg.Logger, gateway.NotFound("route", r.Method+" "+r.URL.Path))
