@@ -43,12 +43,12 @@ func TestFreeze(t *testing.T) {
 	id := s.sessions()[0].ID
 
 	chrome := chromium(t)
-	ben := newSeat(t, chrome, s.URL)
-	ben.borrow(s.People["ben"])
-	ben.open("/board")
 	other := newSeat(t, chrome, s.URL)
 	other.borrow(s.People["adm"])
 	other.open("/board")
+	ben := newSeat(t, chrome, s.URL)
+	ben.borrow(s.People["ben"])
+	ben.open("/board")
 	ben.press("Freeze")
 	ben.reads("what its engineer types is held")
 	expect("has frozen this session")
@@ -108,6 +108,8 @@ func TestFreeze(t *testing.T) {
 	for _, mark := range []string{"by ben", "by machine: wrong valve", "channel"} {
 		rep.until("the index tells "+mark, fmt.Sprintf("document.querySelector('#marks').innerText.includes(%q)", mark))
 	}
+	js[bool](rep, "document.querySelector('.mark.thawed').click(), true")
+	rep.until("a mark leads to its second", `/tick-\d\d/.test(document.querySelector('#player').innerText)`)
 	rep.look(t, "index-cleo", "/recordings/"+id)
 	s.verified()
 }

@@ -34,6 +34,8 @@ func TestExitStatus(t *testing.T) {
 		"version":           {[]string{"version"}, exitDone, ""},
 		"unknown command":   {[]string{"open-sesame"}, exitUsage, "open-sesame"},
 		"unknown flag":      {[]string{"sessions", "--all"}, exitUsage, "--all"},
+		"freeze what?":      {[]string{"session", "freeze"}, exitUsage, "id"},
+		"thaw where?":       {[]string{"--data", dir, "session", "thaw", "ses_1"}, exitFailed, "no gateway answers"},
 		"no reason":         {[]string{"suspend", "vendor", "acme"}, exitUsage, "reason"},
 		"unknown scope":     {[]string{"suspend", "planet", "earth", "--reason", "x"}, exitUsage, "planet"},
 		"no gateway":        {[]string{"--data", dir, "sessions"}, exitFailed, "no gateway answers"},
