@@ -3,6 +3,7 @@ package statement
 import (
 	"encoding/base64"
 	"fmt"
+	"strings"
 
 	"github.com/portcullis/portcullis/gateway"
 )
@@ -94,7 +95,11 @@ func (b *SSHKeyAdd) Subject() string { return "sshkey:" + b.Fingerprint }
 
 // Sentence implements Body.
 func (b *SSHKeyAdd) Sentence() string {
-	return fmt.Sprintf("Add SSH key %q (%s) for %s.", b.Label, b.Fingerprint, b.Person)
+	sentence := fmt.Sprintf("Add SSH key %q (%s) for %s.", b.Label, b.Fingerprint, b.Person)
+	if strings.HasPrefix(b.Key, "sk-") { // the two types of OpenSSH's PROTOCOL.u2f
+		sentence += " It is a security key: touched and with its PIN, it opens sessions without a browser."
+	}
+	return sentence
 }
 
 // Check implements Body.
