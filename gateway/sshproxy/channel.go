@@ -217,7 +217,7 @@ func (ch *channel) send() {
 		ended = err == nil
 		return err
 	})
-	if ended {
+	if ended && ch.rec.Hold() == nil { // the end of input can set a command off too
 		_ = ch.target.CloseWrite()
 	}
 }

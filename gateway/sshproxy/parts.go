@@ -97,6 +97,8 @@ type Pty struct {
 type Channel interface {
 	Show(stderr bool, p []byte, w io.Writer) error
 	Send(p []byte, w io.Writer) error
+	// Hold waits while the session is frozen. An error means that it ended.
+	Hold() error
 	Resize(cols, rows uint32)
 	Exit(status *uint32, signal string)
 	Note(text string)

@@ -39,7 +39,7 @@ func (ch *channel) request(r *ssh.Request) bool {
 	case "window-change":
 		return ch.resize(r)
 	case "signal", "break":
-		return len(r.Payload) <= 64 && ch.begun() && ch.pass(r)
+		return len(r.Payload) <= 64 && ch.begun() && ch.rec.Hold() == nil && ch.pass(r)
 	case "subsystem":
 		var m struct{ Name string }
 		_ = ssh.Unmarshal(r.Payload, &m)
@@ -158,6 +158,10 @@ func (ch *channel) begin(r *ssh.Request, kind, command string) bool {
 			return false // the farewell says it
 		}
 		return ch.explain(r, gateway.AsError(err).Sentence())
+	}
+	if rec.Hold() != nil { // frozen since it was judged, and then ended
+		rec.Exit(nil, "")
+		return false
 	}
 	ch.beginning.Lock()
 	defer ch.beginning.Unlock()

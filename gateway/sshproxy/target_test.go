@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -251,6 +252,66 @@ func TestSignalsReachTheTarget(t *testing.T) {
 		if g := <-got; !strings.HasPrefix(g, want+" ") {
 			t.Errorf("target got %q, want %s", g, want)
 		}
+	}
+}
+
+// A frozen session holds signals and the end of input as it holds what is
+// typed: a thaw lets them through, an end drops them.
+func TestFrozenSessionHoldsSignals(t *testing.T) {
+	for name, thaw := range map[string]bool{"thawed": true, "ended": false} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			got := make(chan string, 8)
+			w.fake(signer(t), func(_ *ssh.ServerConn, ch ssh.Channel, reqs <-chan *ssh.Request) {
+				go func() {
+					_, _ = io.Copy(io.Discard, ch)
+					got <- "end of input"
+				}()
+				for r := range reqs {
+					_ = r.Reply(true, nil)
+					if r.Type == "signal" {
+						got <- r.Type
+					}
+				}
+			})
+			s, err := w.mustClient().NewSession()
+			if err != nil {
+				t.Fatal(err)
+			}
+			in, err := s.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Start("x"); err != nil {
+				t.Fatal(err)
+			}
+			l := <-w.opened
+			if err := w.m.Freeze(t.Context(), l.ID(), "sam", "a look"); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Signal("USR1"); err != nil {
+				t.Fatal(err)
+			}
+			_ = in.Close()
+			select {
+			case g := <-got:
+				t.Fatalf("the target got %q of a frozen session", g)
+			case <-time.After(300 * time.Millisecond): // long enough on loopback to be told what passes
+			}
+			if !thaw {
+				l.Finish(gateway.EndByStaff)
+				if g := <-got; g != "end of input" { // of the closed connection
+					t.Fatalf("the target got %q after the end", g)
+				}
+				return
+			}
+			if err := w.m.Thaw(t.Context(), l.ID(), "sam"); err != nil {
+				t.Fatal(err)
+			}
+			if all := []string{<-got, <-got}; !slices.Contains(all, "signal") || !slices.Contains(all, "end of input") {
+				t.Errorf("after the thaw the target got %q", all)
+			}
+		})
 	}
 }
 

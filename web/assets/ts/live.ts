@@ -40,7 +40,7 @@ export function startLive(dress: Dress): void {
   };
 
   const stream = new EventSource(url);
-  let lost = false;
+  let lost = true; // what changed between the page and its stream was missed
   stream.addEventListener("change", (e) => {
     const u = JSON.parse(e.data) as Update;
     due.add(u.name);
