@@ -57,6 +57,7 @@ type channel struct {
 	status  *uint32
 	signal  string
 	exit    []byte // payload of the target's exit-signal
+	said    bool   // the client was told the one or the other
 }
 
 // open judges a new channel. It never blocks the connection's loop for the
@@ -238,7 +239,9 @@ func (ch *channel) endOfOutput() bool {
 	}
 }
 
-// closeWrite passes the target's end of output on.
+// closeWrite passes the target's end of output on. A status that is known goes
+// before it: a client that has nothing more to send closes the channel at the
+// end of output, and hears nothing after.
 func (ch *channel) closeWrite() {
 	ch.ctl.Lock()
 	defer ch.ctl.Unlock()
@@ -249,7 +252,24 @@ func (ch *channel) closeWrite() {
 	defer ch.out.Unlock()
 	ch.err.Lock()
 	defer ch.err.Unlock()
+	ch.sayStatus()
 	_ = ch.client.CloseWrite()
+}
+
+// sayStatus tells how the command ended, once, if that is known. The caller
+// holds ctl.
+func (ch *channel) sayStatus() {
+	if ch.said {
+		return
+	}
+	switch {
+	case ch.status != nil:
+		ch.said = true
+		_, _ = ch.client.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{*ch.status}))
+	case ch.exit != nil:
+		ch.said = true
+		_, _ = ch.client.SendRequest("exit-signal", false, ch.exit)
+	}
 }
 
 // fromTarget takes the target's requests until its channel is closed, and
@@ -320,12 +340,7 @@ func (ch *channel) tellExit() {
 	if ch.rec != nil {
 		ch.rec.Exit(ch.status, ch.signal)
 	}
-	switch {
-	case ch.status != nil:
-		_, _ = ch.client.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{*ch.status}))
-	case ch.exit != nil:
-		_, _ = ch.client.SendRequest("exit-signal", false, ch.exit)
-	}
+	ch.sayStatus()
 	_ = ch.client.Close()
 }
 

@@ -2,6 +2,7 @@ package sshproxy_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io"
 	"net"
 	"slices"
@@ -408,4 +409,48 @@ func replay(r *ssh.Request) <-chan *ssh.Request {
 	c <- &ssh.Request{Type: r.Type}
 	close(c)
 	return c
+}
+
+// A client that has nothing more to send closes its channel at the end of
+// output, as a multiplexed ssh does: the status must have come before.
+func TestExitStatusComesBeforeTheEndOfOutput(t *testing.T) {
+	w := newWorld(t)
+	w.fake(signer(t), func(_ *ssh.ServerConn, ch ssh.Channel, reqs <-chan *ssh.Request) {
+		for r := range reqs {
+			_ = r.Reply(true, nil)
+			if r.Type == "exec" {
+				_, _ = ch.SendRequest("exit-status", false, ssh.Marshal(struct{ N uint32 }{7}))
+				_, _ = io.WriteString(ch, "last words")
+				_ = ch.CloseWrite() // and closes when the other side has
+			}
+		}
+		_ = ch.Close()
+	})
+	c := w.mustClient()
+	for range 10 {
+		ch, reqs, err := c.OpenChannel("session", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		status := make(chan uint32, 1)
+		go func() {
+			defer close(status)
+			for r := range reqs {
+				if r.Type == "exit-status" {
+					status <- binary.BigEndian.Uint32(r.Payload)
+				}
+			}
+		}()
+		if ok, err := ch.SendRequest("exec", true, ssh.Marshal(struct{ C string }{"x"})); !ok || err != nil {
+			t.Fatalf("exec: %t, %v", ok, err)
+		}
+		_ = ch.CloseWrite()
+		if out, err := io.ReadAll(ch); err != nil || string(out) != "last words" {
+			t.Fatalf("%q, %v", out, err)
+		}
+		_ = ch.Close()
+		if n, told := <-status; !told || n != 7 {
+			t.Fatalf("closed at the end of output and was told status %d, %t", n, told)
+		}
+	}
 }
