@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -208,5 +211,29 @@ func TestAScreenLeftOpenLetsItsLoginGoIdle(t *testing.T) {
 	}
 	if ask("/board", false) != 0 {
 		t.Error("a page that somebody opened did not count as use")
+	}
+}
+
+// What names data-live is fetched anew and replaced when its events come, or
+// when the stream was lost: nothing else may carry the name, least of all a
+// player that is playing.
+func TestOnlyRegionsOfEventsAreReplaced(t *testing.T) {
+	names := regexp.MustCompile(`data-live="([^"]*)"`)
+	files, err := filepath.Glob("templates/*.html")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no templates: %v", err)
+	}
+	for _, path := range files {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range names.FindAllStringSubmatch(string(raw), -1) {
+			for _, word := range strings.Fields(m[1]) {
+				if word != "*" && !regexp.MustCompile(`^[a-z]+\.$`).MatchString(word) {
+					t.Errorf("%s: data-live=%q names no events", path, m[1])
+				}
+			}
+		}
 	}
 }

@@ -12,7 +12,7 @@ const firstLook = 2; // seconds: what stands there before it is played
 async function start(box: HTMLElement): Promise<void> {
   const id = encodeURIComponent(box.dataset.session!);
   const options = { fit: "width" as const, idleTimeLimit: longIdle, terminalFontSize: "15px", controls: true, theme: "asciinema" };
-  if (box.dataset.live === "true") {
+  if (box.dataset.watch === "true") {
     box.replaceChildren();
     const list = new Index((m) => link(`?at=${m.at.toFixed(2)}`, m));
     create(follow(`/api/v1/recordings/${id}/live`, list) as never, box, { ...options, autoPlay: true, cursorMode: "steady" } as never);
