@@ -31,6 +31,7 @@ type Live struct {
 	input   gate          // every byte and request from the engineer passes it
 	turn    chan struct{} // held by the one who freezes or thaws
 
+	admitted      atomic.Bool  // both looks at the epochs have held; nothing attaches before
 	stopping      atomic.Bool  // stop has begun: bytes shown from now on count as after
 	up            atomic.Bool  // the target let us in
 	bytesIn       atomic.Int64 // recorded from the engineer

@@ -122,12 +122,14 @@ func (m *Manager) clockStepped(ctx context.Context, step time.Duration) {
 // Lease is how long this node serves without its store.
 func (m *Manager) Lease() time.Duration { return m.lease }
 
-// Live lists the sessions whose sockets are not closed yet, oldest first,
-// with their byte counts so far.
+// Live lists the sessions that were admitted and whose sockets are not closed
+// yet, oldest first, with their byte counts so far. One whose second look at
+// the epochs is still to come reaches nothing and is not among them: a
+// suspension that committed before that look refuses it there.
 func (m *Manager) Live() []gateway.Session {
 	var rows []gateway.Session
 	for _, l := range m.all() {
-		if !l.isClosed() {
+		if l.admitted.Load() && !l.isClosed() {
 			rows = append(rows, l.Session())
 		}
 	}

@@ -65,6 +65,7 @@ func (m *Manager) open(ctx context.Context, o Opening) (*Live, error) {
 	if err := m.again(ctx, l); err != nil {
 		return nil, err
 	}
+	l.admitted.Store(true)
 	m.publish(l.Session())
 	return l, nil
 }

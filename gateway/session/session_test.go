@@ -453,6 +453,30 @@ func TestSuspendBeforeEachStepOfOpening(t *testing.T) {
 	}
 }
 
+// A session that is registered and has its second look still to come reaches
+// nothing, and a suspension that counts just then does not count it as left.
+func TestNotLiveBeforeTheSecondLook(t *testing.T) {
+	w := newWorld(t, time.Hour, nil)
+	o := w.opening()
+	n, early := 0, 0
+	w.store.before = func() {
+		if n++; n == 3 {
+			early = len(w.m.Live())
+		}
+	}
+	l, err := w.m.Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if early != 0 {
+		t.Errorf("%d live before the second look", early)
+	}
+	if n := len(w.m.Live()); n != 1 {
+		t.Errorf("%d live after it", n)
+	}
+	l.Finish(gateway.EndFault)
+}
+
 // A store that is away when a session ends is tried again; nothing is lost.
 func TestEndIsWrittenWhenTheStoreComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
