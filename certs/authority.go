@@ -99,10 +99,10 @@ func (a *Authority) HostSigners(names []string) ([]ssh.Signer, error) {
 }
 
 // Permits is what a user certificate lets its holder do beside running a
-// command: sshd's permit-* extensions. Forwarding is carried by no session
-// yet, so there is nothing else to permit.
+// command: sshd's permit-* extensions.
 type Permits struct {
-	PTY bool
+	PTY     bool
+	Forward bool // connections from the target on; which ones, the session says
 }
 
 // User makes a fresh key and a certificate for it. login is its one principal
@@ -136,6 +136,9 @@ func (a *Authority) User(login, keyID string, from, to time.Time, permits Permit
 	}
 	if permits.PTY {
 		cert.Extensions["permit-pty"] = ""
+	}
+	if permits.Forward {
+		cert.Extensions["permit-port-forwarding"] = ""
 	}
 	if err := cert.SignCert(rand.Reader, a.user); err != nil {
 		return Credential{}, fmt.Errorf("sign user certificate: %w", err)

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -94,10 +95,66 @@ func TestAbilitiesNeverWiden(t *testing.T) {
 	if got := both.And(shell); !got.Shell || got.Exec || len(got.Forward) != 0 {
 		t.Errorf("And = %+v, want shell alone", got)
 	}
-	for _, bad := range [][]string{{"root"}, {"Shell"}, {""}, {"upload"}} {
+	for _, bad := range [][]string{{"root"}, {"Shell"}, {""}, {"GET"}, {"forward"}, {"forward a"}, {"forward a:0"}, {"forward a:080"}, {"forward a:65536"}, {"forward a/b:1"},
+		{"forward 0.0.0.0:1"}, {"forward 224.0.0.1:1"}, {"forward [fe80::1%eth0]:1"}, {"forward 10.1:1"}, {"forward *:1"}, {"forward a..b:1"}, {"forward -a:1"}, {"forward a:-1"}} {
 		if _, err := ParseAbilities(bad); err == nil {
 			t.Errorf("ParseAbilities took %q", bad)
 		}
+	}
+}
+
+// A forward is compared in one spelling, and nothing but what was agreed to
+// fits it.
+func TestForwardsHaveOneSpelling(t *testing.T) {
+	a, err := ParseAbilities([]string{"forward Historian.Plant.:5432", "forward [2001:DB8::1]:80", "forward ::ffff:10.0.0.7:22", "download"})
+	if err == nil {
+		t.Errorf("an IPv6 address without brackets was taken: %v", a.List())
+	}
+	a, err = ParseAbilities([]string{"forward Historian.Plant.:5432", "forward [2001:DB8::1]:80", "forward historian.plant:5432", "download"})
+	if err != nil || len(a.Forward) != 2 {
+		t.Fatalf("%v, %v", a.List(), err)
+	}
+	back, err := ParseAbilities(a.List())
+	if err != nil || !back.Within(a) || !a.Within(back) {
+		t.Errorf("List and ParseAbilities are not inverse: %v, %v", back, err)
+	}
+	for to, want := range map[string]bool{
+		"historian.plant:5432": true, "HISTORIAN.plant.:5432": true, "historian.plant:5433": false, "historian:5432": false,
+		"[2001:db8:0::1]:80": true, "[2001:db8::2]:80": false, "": false, "localhost:22": false,
+	} {
+		if a.MayForward(to) != want {
+			t.Errorf("MayForward(%q) = %v", to, !want)
+		}
+	}
+}
+
+// Each ability lets its own kind of channel and no other.
+func TestAbilitiesByChannel(t *testing.T) {
+	all := []Channel{
+		{Kind: ChannelShell}, {Kind: ChannelExec}, {Kind: ChannelSFTP}, {Kind: ChannelSCP, Upload: true}, {Kind: ChannelSCP, Download: true},
+		{Kind: ChannelGit, Upload: true, Download: true}, {Kind: ChannelForward, To: "a:1"}, {Kind: ChannelRsync}, {Kind: "subsystem"}, {},
+	}
+	for _, c := range []struct {
+		has  Abilities
+		lets []int
+	}{
+		{Abilities{}, nil},
+		{Abilities{Shell: true}, []int{0}},
+		{Abilities{Exec: true}, []int{1}},
+		{Abilities{Upload: true}, []int{2, 3}},
+		{Abilities{Download: true}, []int{2, 4}},
+		{Abilities{Upload: true, Download: true}, []int{2, 3, 4, 5}},
+		{Abilities{Forward: []string{"a:1"}}, []int{6}},
+	} {
+		for i, ch := range all {
+			if got := c.has.Lets(ch); got != slices.Contains(c.lets, i) {
+				t.Errorf("%v lets %+v: %v", c.has.List(), ch, got)
+			}
+		}
+	}
+	if (Abilities{Upload: true}).LetsFile(FileRead) || (Abilities{Download: true}).LetsFile(FileWrite) || (Abilities{Download: true}).LetsFile(FileRename) ||
+		!(Abilities{Download: true}).LetsFile(FileStat) || (Abilities{Shell: true, Exec: true}).LetsFile(FileList) || (Abilities{Upload: true, Download: true}).LetsFile("chroot") {
+		t.Error("an operation fits the wrong ability")
 	}
 }
 

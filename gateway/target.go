@@ -1,7 +1,11 @@
 package gateway
 
 import (
+	"net"
+	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -118,6 +122,59 @@ func (a Abilities) List() []string {
 	return append(l, a.Methods...)
 }
 
+// MaxForwards bounds the forwards of one grant.
+const MaxForwards = 16
+
+// MayForward reports whether to is one of the forwards. It compares text:
+// what was agreed to is a name and a port, not what the name resolves to.
+func (a Abilities) MayForward(to string) bool {
+	norm, err := ParseForward(to)
+	return err == nil && slices.Contains(a.Forward, norm)
+}
+
+// ParseForward reads host:port and returns it in the one spelling that is
+// compared: names in lower case without the last dot, addresses as
+// netip.Addr writes them, IPv6 in brackets, the port without zeros before it.
+func ParseForward(s string) (string, error) {
+	bad := func(why string) (string, error) {
+		return "", Invalid("abilities", "forward %s %s; write forward host:port", quoteShort(s), why)
+	}
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return bad("is not host:port")
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 || port != strconv.FormatUint(n, 10) {
+		return bad("has no port from 1 to 65535")
+	}
+	if addr, err := netip.ParseAddr(host); err == nil {
+		if addr.Zone() != "" || addr.IsUnspecified() || addr.IsMulticast() {
+			return bad("is no address of one machine")
+		}
+		return net.JoinHostPort(addr.Unmap().String(), port), nil
+	}
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if !hostName(host) {
+		return bad("names no host")
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+// hostName takes names of RFC 1123 clause 2.1 and the underscore that is met
+// in the field. A name whose last label is a number is a mistyped address.
+func hostName(s string) bool {
+	if s == "" || len(s) > 253 {
+		return false
+	}
+	labels := strings.Split(s, ".")
+	for _, l := range labels {
+		if l == "" || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' || strings.Trim(l, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+			return false
+		}
+	}
+	return strings.Trim(labels[len(labels)-1], "0123456789") != ""
+}
+
 // ParseAbilities is the inverse of List, strict.
 func ParseAbilities(list []string) (Abilities, error) {
 	var a Abilities
@@ -127,12 +184,28 @@ func ParseAbilities(list []string) (Abilities, error) {
 			a.Shell = true
 		case "exec":
 			a.Exec = true
+		case "upload":
+			a.Upload = true
+		case "download":
+			a.Download = true
 		default:
-			// upload, download, forwards and methods are not carried yet: a
-			// grant must not promise what no proxy holds it to.
-			return Abilities{}, Invalid("abilities", "ability %s is not one of shell, exec", quoteShort(s))
+			to, ok := strings.CutPrefix(s, "forward ")
+			if !ok {
+				return Abilities{}, Invalid("abilities", "ability %s is not one of shell, exec, upload, download, forward host:port", quoteShort(s))
+			}
+			to, err := ParseForward(to)
+			if err != nil {
+				return Abilities{}, err
+			}
+			if !slices.Contains(a.Forward, to) {
+				a.Forward = append(a.Forward, to)
+			}
 		}
 	}
+	if len(a.Forward) > MaxForwards {
+		return Abilities{}, Invalid("abilities", "one grant lets at most %d forwards", MaxForwards)
+	}
+	slices.Sort(a.Forward)
 	return a, nil
 }
 

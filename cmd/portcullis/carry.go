@@ -5,9 +5,9 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/portcullis/portcullis/gateway"
 	"github.com/portcullis/portcullis/gateway/access"
 	"github.com/portcullis/portcullis/gateway/identity"
-	"github.com/portcullis/portcullis/gateway/recording"
 	"github.com/portcullis/portcullis/gateway/session"
 	"github.com/portcullis/portcullis/gateway/sshproxy"
 	"github.com/portcullis/portcullis/gateway/statement"
@@ -76,8 +76,8 @@ func (l sshLive) Credential(ctx context.Context) ([]ssh.AuthMethod, error) {
 	return c.Auth, err
 }
 
-func (l sshLive) Channel(ctx context.Context, kind, command string, pty *sshproxy.Pty) (sshproxy.Channel, error) {
-	c, err := l.Live.Channel(ctx, kind, command, (*recording.Pty)(pty))
+func (l sshLive) Channel(ctx context.Context, ch gateway.Channel) (sshproxy.Channel, error) {
+	c, err := l.Live.Channel(ctx, ch)
 	if err != nil {
 		return nil, err
 	}

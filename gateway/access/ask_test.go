@@ -62,7 +62,7 @@ func TestAskRefusals(t *testing.T) {
 		{"an account that is not there", "account", func(i *access.AskInput) { i.Account = "nobody" }},
 		{"an account left out of several", "account", func(i *access.AskInput) { i.Target, i.Account = core, "" }},
 		{"no ability", "abilities", func(i *access.AskInput) { i.Abilities = nil }},
-		{"an ability that is not carried", "abilities", func(i *access.AskInput) { i.Abilities = []string{"forward 10.0.0.1:22"} }},
+		{"an ability that is not carried", "abilities", func(i *access.AskInput) { i.Abilities = []string{"GET"} }},
 		{"neither window nor length", "window", func(i *access.AskInput) { i.Length = 0 }},
 		{"window and length", "window", func(i *access.AskInput) { i.From, i.To = now, now.Add(time.Hour) }},
 		{"half a window", "window", func(i *access.AskInput) { i.Length, i.To = 0, now.Add(time.Hour) }},

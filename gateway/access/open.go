@@ -298,7 +298,9 @@ func (s *Service) Credential(_ context.Context, e Entitlement, sessionID string)
 	if !now.Before(e.To) {
 		return certs.Credential{}, errEnded(e.To)
 	}
-	return s.certs.User(e.Account.Login, sessionID, s.clock.now(), e.To, certs.Permits{PTY: e.Abilities.Shell || e.Abilities.Exec})
+	return s.certs.User(e.Account.Login, sessionID, s.clock.now(), e.To, certs.Permits{
+		PTY: e.Abilities.Shell || e.Abilities.Exec, Forward: len(e.Abilities.Forward) > 0,
+	})
 }
 
 var _ Chain = (*trust.Chain)(nil)

@@ -127,7 +127,7 @@ func (p *plant) Start(context.Context, recording.Meta) (session.Recorder, error)
 // tape records nothing: this test is about who gets in.
 type tape struct{}
 
-func (tape) Channel(uint32, string, string, *recording.Pty) (session.Track, error) {
+func (tape) Channel(uint32, gateway.Channel) (session.Track, error) {
 	return nil, errors.New("no channels here")
 }
 func (tape) Failed() <-chan error                             { return nil }

@@ -116,9 +116,9 @@ func (c *caster) opened(f frame, out func(code, data string) Frame) []Frame {
 // title names the channel in a list of markers.
 func (o channelOpen) title() string {
 	if o.Command == "" {
-		return o.Kind
+		return string(o.Kind)
 	}
-	return o.Kind + ": " + o.Command
+	return string(o.Kind) + ": " + o.Command
 }
 
 // resized tells a new size where it is one.

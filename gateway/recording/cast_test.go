@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/portcullis/portcullis/gateway"
 )
 
 // cast renders a recording and holds every line to be JSON.
@@ -91,7 +93,7 @@ func TestAsciicastOfPlainCommand(t *testing.T) {
 	c := newClock()
 	v := openVault(t, t.TempDir(), at(c))
 	r := start(t, v, "ses_1")
-	ch, err := r.Channel(1, "exec", "printf \xff", nil)
+	ch, err := r.Channel(1, gateway.Channel{Kind: gateway.ChannelExec, Command: "printf \xff"})
 	must(t, err)
 	for _, p := range []string{"a\n", "b\r", "\nc\r\n", "\xe2\x82"} {
 		must(t, ch.Output(Stdout, []byte(p)))

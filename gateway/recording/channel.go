@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/portcullis/portcullis/gateway"
@@ -22,14 +23,14 @@ type Channel struct {
 	id  uint32
 }
 
-// Channel notes that a channel begins to work: a shell or a command, with the
-// terminal it asked for, or nil. id must be its own within the session.
-func (r *Recorder) Channel(id uint32, kind, command string, pty *Pty) (*Channel, error) {
-	o := channelOpen{Kind: kind, Command: command, Pty: pty}
-	if !utf8.ValidString(command) {
-		o.Bytes = []byte(command)
+// Channel notes that a channel begins to work. id must be its own within the
+// session.
+func (r *Recorder) Channel(id uint32, ch gateway.Channel) (*Channel, error) {
+	o := channelOpen{Kind: ch.Kind, Command: ch.Command, Pty: ch.Pty, To: ch.To}
+	if !utf8.ValidString(ch.Command) {
+		o.Bytes = []byte(ch.Command)
 	}
-	if len(command) > maxText || pty != nil && len(pty.Term) > maxText {
+	if len(ch.Command) > maxText || ch.Pty != nil && len(ch.Pty.Term) > maxText {
 		return nil, gateway.Invalid("command", "the command or the terminal's name has more than %d bytes, which is not recorded and so not run", maxText)
 	}
 	c := &Channel{rec: r, id: id}
@@ -75,6 +76,15 @@ func (c *Channel) Exit(status *uint32, signal string) error {
 // Note keeps a sentence beside the output: a warning that was shown, who
 // watched. It is cut after maxText bytes.
 func (c *Channel) Note(text string) error { return c.event(kindNote, []byte(cut(text))) }
+
+// File notes what a file transfer did.
+func (c *Channel) File(f gateway.File) error {
+	f.Path, f.To, f.Why = text(f.Path), text(f.To), text(f.Why)
+	return c.json(kindFile, f)
+}
+
+// text is s as JSON can hold it.
+func text(s string) string { return cut(strings.ToValidUTF8(s, "\ufffd")) }
 
 // sessionChannel stands in a frame that is about the whole session and none of
 // its channels.

@@ -100,7 +100,7 @@ func (c *castWriter) event(e Frame) error {
 // header writes the first line.
 func (c *castWriter) header(first frame) error {
 	c.begun = true
-	pty := Pty{}
+	pty := gateway.Pty{}
 	if o, err := parseOpen(first.payload); first.kind == kindChannel && err == nil && o.Pty != nil {
 		pty = *o.Pty
 	}

@@ -18,10 +18,12 @@ const (
 	kindResize  kind = 5 // columns and rows, 4 bytes each
 	kindExit    kind = 6 // JSON of channelExit
 	kindNote    kind = 7 // UTF-8 text
+	kindFile    kind = 8 // JSON of gateway.File
+	kindFlow    kind = 9 // JSON of gateway.Flow
 	kindFooter  kind = 0xff
 )
 
-func (k kind) known() bool { return k >= kindStdout && k <= kindNote || k == kindFooter }
+func (k kind) known() bool { return k >= kindStdout && k <= kindFlow || k == kindFooter }
 
 // data reports whether the payload is the session's own bytes, which the
 // counts are about.

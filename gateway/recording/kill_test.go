@@ -39,7 +39,7 @@ func writeUntilKilled(dir string) {
 	die(err)
 	r, err := v.Start(context.Background(), metaOf("killed"))
 	die(err)
-	c, err := r.Channel(1, "shell", "", nil)
+	c, err := r.Channel(1, gateway.Channel{Kind: gateway.ChannelShell})
 	die(err)
 	for out, in := 0, 0; ; {
 		n := 1 + rand.IntN(9000)

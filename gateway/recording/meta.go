@@ -32,13 +32,6 @@ type manifest struct {
 	Meta    Meta      `json:"meta"`
 }
 
-// Pty is the terminal that a channel asked for (RFC 4254 clause 6.2).
-type Pty struct {
-	Term string `json:"term"`
-	Cols uint32 `json:"cols"`
-	Rows uint32 `json:"rows"`
-}
-
 // Stream is one of the two output streams of a channel.
 type Stream byte
 
@@ -51,10 +44,11 @@ const (
 // channelOpen is the payload of a kindChannel frame. A command that is not
 // valid UTF-8 stands in Bytes as it came; Command is then only its picture.
 type channelOpen struct {
-	Kind    string `json:"kind"`
-	Command string `json:"command,omitempty"`
-	Bytes   []byte `json:"bytes,omitempty"`
-	Pty     *Pty   `json:"pty,omitempty"`
+	Kind    gateway.ChannelKind `json:"kind"`
+	Command string              `json:"command,omitempty"`
+	Bytes   []byte              `json:"bytes,omitempty"`
+	Pty     *gateway.Pty        `json:"pty,omitempty"`
+	To      string              `json:"to,omitempty"` // forward: host:port
 }
 
 // channelExit is the payload of a kindExit frame.

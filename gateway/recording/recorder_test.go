@@ -129,7 +129,7 @@ func TestChannelsWriteAtOnce(t *testing.T) {
 	r := start(t, v, "ses_1")
 	var wg sync.WaitGroup
 	for id := range uint32(8) {
-		ch, err := r.Channel(id, "exec", fmt.Sprintf("job %d", id), nil)
+		ch, err := r.Channel(id, gateway.Channel{Kind: gateway.ChannelExec, Command: fmt.Sprintf("job %d", id)})
 		must(t, err)
 		wg.Go(func() {
 			for i := range 200 {
@@ -201,7 +201,7 @@ func TestStartRefuses(t *testing.T) {
 	if err := ch.Output(7, []byte("x")); err == nil {
 		t.Error("output of an unknown stream is taken")
 	}
-	if _, err := v.recorderOf("ses_1").Channel(2, "exec", strings.Repeat("x", maxText+1), nil); !gateway.IsCode(err, gateway.CodeInvalid) {
+	if _, err := v.recorderOf("ses_1").Channel(2, gateway.Channel{Kind: gateway.ChannelExec, Command: strings.Repeat("x", maxText+1)}); !gateway.IsCode(err, gateway.CodeInvalid) {
 		t.Errorf("a command too long to record: %v", err)
 	}
 }

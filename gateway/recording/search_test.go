@@ -26,7 +26,7 @@ func TestSearch(t *testing.T) {
 	must(t, ch.Input([]byte("typed-secret")))
 	sealIt(t, r)
 	r = start(t, v, "ses_2")
-	_, err := r.Channel(1, "exec", "cat /etc/passwd", nil)
+	_, err := r.Channel(1, gateway.Channel{Kind: gateway.ChannelExec, Command: "cat /etc/passwd"})
 	must(t, err)
 
 	cat := Hit{"ses_1", 2 * time.Second, "$ cat /etc/passwd"}

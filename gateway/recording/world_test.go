@@ -58,7 +58,7 @@ func start(t testing.TB, v *Vault, session string) *Recorder {
 
 func shell(t testing.TB, r *Recorder) *Channel {
 	t.Helper()
-	c, err := r.Channel(1, "shell", "", &Pty{Term: "xterm-256color", Cols: 80, Rows: 24})
+	c, err := r.Channel(1, gateway.Channel{Kind: gateway.ChannelShell, Pty: &gateway.Pty{Term: "xterm-256color", Cols: 80, Rows: 24}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,24 +11,26 @@ import (
 	"github.com/portcullis/portcullis/gateway/recording"
 )
 
-// Channel is one shell or command of a session. Every byte goes through it, so
+// Channel is one channel of a session: a shell, a command, a transfer, a
+// forward. Every byte goes through it, so
 // that nothing is shown before it is written (P3).
 type Channel struct {
 	l *Live
 	t Track
 }
 
-// Channel judges and begins one channel: "shell" or "exec". The event is
-// durable and the recording has its header when it returns.
-func (l *Live) Channel(ctx context.Context, kind, command string, pty *recording.Pty) (*Channel, error) {
+// Channel judges and begins one channel. The event is durable and the
+// recording has its header when it returns.
+func (l *Live) Channel(ctx context.Context, ch gateway.Channel) (*Channel, error) {
+	kind := string(ch.Kind)
 	if err := l.alive(); err != nil {
 		return nil, err
 	}
 	if err := l.notFrozen(ctx, kind); err != nil {
 		return nil, err
 	}
-	if ok := kind == "shell" && l.ent.Abilities.Shell || kind == "exec" && l.ent.Abilities.Exec; !ok {
-		err := gateway.Refused("abilities", "ask for a grant that lets it", "this grant lets %s, and no %s", joinAbilities(l.ent.Abilities), kind)
+	if !l.ent.Abilities.Lets(ch) {
+		err := l.lacks(needs(ch))
 		l.Refuse(ctx, kind, err.Sentence())
 		return nil, err
 	}
@@ -36,11 +38,14 @@ func (l *Live) Channel(ctx context.Context, kind, command string, pty *recording
 	e := l.event(audit.SessionChannel)
 	// The command itself may hold a secret: it stands in the recording, where
 	// reading it is an event of its own.
-	e.Detail = map[string]string{"channel": strconv.FormatUint(uint64(id), 10), "kind": kind, "pty": strconv.FormatBool(pty != nil)}
+	e.Detail = map[string]string{"channel": strconv.FormatUint(uint64(id), 10), "kind": kind, "pty": strconv.FormatBool(ch.Pty != nil)}
+	if ch.To != "" {
+		e.Detail["to"] = ch.To
+	}
 	if err := l.m.store.Update(ctx, func(tx Tx) error { return tx.Append(e) }); err != nil {
 		return nil, err
 	}
-	t, err := l.rec.Channel(id, kind, command, pty)
+	t, err := l.rec.Channel(id, ch)
 	if err != nil {
 		return nil, l.recorderFailed(err)
 	}
@@ -52,6 +57,47 @@ func (l *Live) Channel(ctx context.Context, kind, command string, pty *recording
 	}
 	return c, l.alive()
 }
+
+// needs words what a channel needs for the one who lacks it.
+func needs(ch gateway.Channel) string {
+	switch {
+	case ch.Kind == gateway.ChannelForward:
+		return "forward to " + ch.To
+	case ch.Kind == gateway.ChannelSFTP:
+		return "upload or download, which sftp needs"
+	case ch.Upload && ch.Download:
+		return "upload and download, which " + string(ch.Kind) + " needs"
+	case ch.Upload:
+		return "upload, which this use of " + string(ch.Kind) + " needs"
+	case ch.Download:
+		return "download, which this use of " + string(ch.Kind) + " needs"
+	}
+	return string(ch.Kind)
+}
+
+func (l *Live) lacks(what string) *gateway.Error {
+	return gateway.Refused("abilities", "ask for a grant that lets it", "this grant lets %s, and no %s", joinAbilities(l.ent.Abilities), what)
+}
+
+// Judge says whether an operation of a file transfer may happen. An error is
+// a *gateway.Error whose sentence the engineer may read, or the cause that the
+// session ends with. The refusal itself is recorded by File.
+func (c *Channel) Judge(op gateway.FileOp) error {
+	if err := c.l.alive(); err != nil {
+		return err
+	}
+	if c.l.ent.Abilities.LetsFile(op) {
+		return nil
+	}
+	what := "upload"
+	if op == gateway.FileRead {
+		what = "download"
+	}
+	return c.l.lacks(what)
+}
+
+// File records what a file transfer did.
+func (c *Channel) File(f gateway.File) { c.wrote(c.t.File(f)) }
 
 // Refuse writes the event of something that this session may not do. At most
 // maxRefusals are written for one session.

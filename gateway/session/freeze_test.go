@@ -23,7 +23,7 @@ func (w *world) up() (*session.Live, *session.Channel) {
 	if err := l.Up(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
-	ch, err := l.Channel(w.t.Context(), "shell", "", nil)
+	ch, err := l.Channel(w.t.Context(), gateway.Channel{Kind: gateway.ChannelShell})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestFreezeHoldsInputAndThawLetsItPass(t *testing.T) {
 		if to.String() != "one " || shown.String() != "output goes on" {
 			t.Errorf("reached %q, shown %q", to.String(), shown.String())
 		}
-		if _, err := l.Channel(t.Context(), "shell", "", nil); err == nil || !strings.Contains(err.Error(), "nothing new begins") {
+		if _, err := l.Channel(t.Context(), gateway.Channel{Kind: gateway.ChannelShell}); err == nil || !strings.Contains(err.Error(), "nothing new begins") {
 			t.Errorf("a channel began in a frozen session: %v", err)
 		}
 		if err := w.m.Freeze(t.Context(), l.ID(), "eve", ""); !gateway.IsCode(err, gateway.CodeConflict) || !strings.Contains(err.Error(), "frozen by sam") {

@@ -48,7 +48,7 @@ type Recorders interface {
 // sends or closes once when a write or fsync has failed. Seal is called once;
 // what comes after it is refused by the recorder.
 type Recorder interface {
-	Channel(id uint32, kind, command string, pty *recording.Pty) (Track, error)
+	Channel(id uint32, ch gateway.Channel) (Track, error)
 	Note(text string) error
 	Failed() <-chan error
 	Seal(reason gateway.EndReason) (recording.Sealed, error)
@@ -62,6 +62,7 @@ type Track interface {
 	Resize(cols, rows uint32) error
 	Exit(status *uint32, signal string) error
 	Note(text string) error
+	File(f gateway.File) error
 }
 
 // Vault gives the recordings of v as Recorders.
@@ -79,8 +80,8 @@ func (v vault) Start(ctx context.Context, m recording.Meta) (Recorder, error) {
 
 type recorder struct{ *recording.Recorder }
 
-func (r recorder) Channel(id uint32, kind, command string, pty *recording.Pty) (Track, error) {
-	c, err := r.Recorder.Channel(id, kind, command, pty)
+func (r recorder) Channel(id uint32, ch gateway.Channel) (Track, error) {
+	c, err := r.Recorder.Channel(id, ch)
 	if err != nil {
 		return nil, err
 	}

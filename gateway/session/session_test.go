@@ -34,7 +34,7 @@ func TestWalk(t *testing.T) {
 	if err := l.Up(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	ch, err := l.Channel(t.Context(), "shell", "", nil)
+	ch, err := l.Channel(t.Context(), gateway.Channel{Kind: gateway.ChannelShell})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +245,7 @@ func TestRecorderFailingEnds(t *testing.T) {
 	t.Run("by a write", func(t *testing.T) {
 		w := newWorld(t, time.Hour, nil)
 		l := w.open()
-		ch, err := l.Channel(t.Context(), "shell", "", nil)
+		ch, err := l.Channel(t.Context(), gateway.Channel{Kind: gateway.ChannelShell})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -277,7 +277,10 @@ func TestNothingAttachesAfterTheEnd(t *testing.T) {
 	l.End(gateway.EndClientLeft, "", "") // the first cause stands
 	for name, err := range map[string]error{
 		"attach": l.Attach(newCloser()), "attach client": l.AttachClient(newCloser(), nil), "up": l.Up(t.Context()),
-		"channel":    func() error { _, err := l.Channel(t.Context(), "shell", "", nil); return err }(),
+		"channel": func() error {
+			_, err := l.Channel(t.Context(), gateway.Channel{Kind: gateway.ChannelShell})
+			return err
+		}(),
 		"credential": func() error { _, err := l.Credential(t.Context()); return err }(),
 	} {
 		var e *gateway.Ended
@@ -293,7 +296,7 @@ func TestNothingAttachesAfterTheEnd(t *testing.T) {
 func TestChannelIsJudgedByItself(t *testing.T) {
 	w := newWorld(t, time.Hour, nil)
 	l := w.open()
-	_, err := l.Channel(t.Context(), "exec", "id", nil)
+	_, err := l.Channel(t.Context(), gateway.Channel{Kind: gateway.ChannelExec, Command: "id"})
 	if err == nil || !strings.Contains(err.Error(), "no exec") {
 		t.Errorf("exec under a shell grant: %v", err)
 	}
@@ -368,7 +371,7 @@ func TestStuckFarewellIsBounded(t *testing.T) {
 func TestBytesAfterAreMeasured(t *testing.T) {
 	w := newWorld(t, time.Hour, nil)
 	l := w.open()
-	ch, err := l.Channel(t.Context(), "shell", "", nil)
+	ch, err := l.Channel(t.Context(), gateway.Channel{Kind: gateway.ChannelShell})
 	if err != nil {
 		t.Fatal(err)
 	}

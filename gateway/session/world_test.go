@@ -169,7 +169,8 @@ func (r *memRecorder) Start(context.Context, recording.Meta) (session.Recorder, 
 	}
 	return r, nil
 }
-func (r *memRecorder) Channel(uint32, string, string, *recording.Pty) (session.Track, error) {
+func (r *memRecorder) File(gateway.File) error { return nil }
+func (r *memRecorder) Channel(uint32, gateway.Channel) (session.Track, error) {
 	return r, nil
 }
 func (r *memRecorder) Failed() <-chan error { return r.failed }

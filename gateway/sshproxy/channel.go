@@ -52,7 +52,7 @@ type channel struct {
 	ctl     sync.Mutex // guards what follows
 	started bool
 	over    bool // the end was told; nothing more is said
-	pty     *Pty
+	pty     *gateway.Pty
 	env     int
 	status  *uint32
 	signal  string

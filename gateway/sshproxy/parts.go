@@ -78,18 +78,12 @@ type Live interface {
 	Attach(c io.Closer) error
 	AttachClient(c io.Closer, farewell func(*gateway.Ended)) error
 	Up(ctx context.Context) error
-	// Channel judges and begins one "shell" or "exec".
-	Channel(ctx context.Context, kind, command string, pty *Pty) (Channel, error)
+	// Channel judges and begins one channel.
+	Channel(ctx context.Context, ch gateway.Channel) (Channel, error)
 	Refuse(ctx context.Context, what, sentence string) // writes the event
 	Notices() <-chan string
 	End(reason gateway.EndReason, by, detail string)
 	Done() <-chan struct{}
-}
-
-// Pty is the terminal that was asked for.
-type Pty struct {
-	Term       string
-	Cols, Rows uint32
 }
 
 // Channel records bytes, then passes them on. Show and Send answer with the
@@ -102,4 +96,8 @@ type Channel interface {
 	Resize(cols, rows uint32)
 	Exit(status *uint32, signal string)
 	Note(text string)
+	// Judge says whether an operation of a file transfer may happen; File
+	// records what became of it.
+	Judge(op gateway.FileOp) error
+	File(f gateway.File)
 }

@@ -29,13 +29,13 @@ func (ch *channel) request(r *ssh.Request) bool {
 	case "env":
 		return ch.envRequest(r)
 	case "shell":
-		return len(r.Payload) == 0 && ch.begin(r, "shell", "")
+		return len(r.Payload) == 0 && ch.begin(r, gateway.ChannelShell, "")
 	case "exec":
 		var m struct{ Command string }
 		if ssh.Unmarshal(r.Payload, &m) != nil || len(m.Command) > MaxCommand {
 			return false
 		}
-		return ch.begin(r, "exec", m.Command)
+		return ch.begin(r, gateway.ChannelExec, m.Command)
 	case "window-change":
 		return ch.resize(r)
 	case "signal", "break":
@@ -100,12 +100,12 @@ type ptyMsg struct {
 	Modes         string
 }
 
-func parsePty(payload []byte) (*Pty, bool) {
+func parsePty(payload []byte) (*gateway.Pty, bool) {
 	var m ptyMsg
 	if ssh.Unmarshal(payload, &m) != nil || len(m.Modes) > MaxModes || len(m.Term) > 64 || printable(m.Term, 64) != m.Term {
 		return nil, false
 	}
-	return &Pty{Term: m.Term, Cols: m.Cols, Rows: m.Rows}, true
+	return &gateway.Pty{Term: m.Term, Cols: m.Cols, Rows: m.Rows}, true
 }
 
 func (ch *channel) ptyRequest(r *ssh.Request) bool {
@@ -147,12 +147,12 @@ func envAllowed(name string) bool {
 
 // begin judges a shell or command, begins its recording, and only then asks
 // the target for it.
-func (ch *channel) begin(r *ssh.Request, kind, command string) bool {
+func (ch *channel) begin(r *ssh.Request, kind gateway.ChannelKind, command string) bool {
 	if ch.begun() {
 		return false
 	}
 	live := ch.c.live
-	rec, err := live.Channel(live.Context(), kind, command, ch.pty)
+	rec, err := live.Channel(live.Context(), gateway.Channel{Kind: kind, Command: command, Pty: ch.pty})
 	if err != nil {
 		if live.Context().Err() != nil {
 			return false // the farewell says it

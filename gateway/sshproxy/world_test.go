@@ -176,8 +176,8 @@ func (l live) Credential(ctx context.Context) ([]ssh.AuthMethod, error) {
 	c, err := l.Live.Credential(ctx)
 	return c.Auth, err
 }
-func (l live) Channel(ctx context.Context, kind, command string, pty *sshproxy.Pty) (sshproxy.Channel, error) {
-	c, err := l.Live.Channel(ctx, kind, command, (*recording.Pty)(pty))
+func (l live) Channel(ctx context.Context, ch gateway.Channel) (sshproxy.Channel, error) {
+	c, err := l.Live.Channel(ctx, ch)
 	if err != nil {
 		return nil, err
 	}

@@ -111,7 +111,7 @@ func TestTwoWatchWithin300ms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ch, err := rec.Channel(0, "shell", "", &recording.Pty{Term: "xterm", Cols: 80, Rows: 24})
+	ch, err := rec.Channel(0, gateway.Channel{Kind: gateway.ChannelShell, Pty: &gateway.Pty{Term: "xterm", Cols: 80, Rows: 24}})
 	if err != nil {
 		t.Fatal(err)
 	}
