@@ -210,3 +210,55 @@ func TestStoreDownIsANo(t *testing.T) {
 		t.Error("a ticket was taken without a store")
 	}
 }
+
+// An extension is a request of its own, whose window begins where the first
+// ends. Its approvers are shown what it goes on from; nobody opens it early.
+func TestExtension(t *testing.T) {
+	w := newWorld(t)
+	first := w.granted(nil)
+	extend := func(from time.Time, length time.Duration) func(*access.AskInput) {
+		return func(i *access.AskInput) { i.Length, i.From, i.To = 0, from, from.Add(length) }
+	}
+	_, err := w.svc.Ask(t.Context(), w.p(trusttest.Engineer), in(extend(first.To.Add(-time.Microsecond), time.Hour)))
+	refused(t, "a microsecond in common", err, access.RuleOverlap)
+	r := w.ask(extend(first.To, time.Hour))
+	card, err := w.svc.Request(t.Context(), r.ID)
+	w.ok(err)
+	if card.Extends == nil || card.Extends.ID != first.ID {
+		t.Fatalf("the card says it extends %+v", card.Extends)
+	}
+	_, second := w.approve(trusttest.Approver, r.ID, nil)
+	if second == nil || second.State != gateway.GrantPlanned {
+		t.Fatalf("grant %+v", second)
+	}
+	used := func() string {
+		g, _, err := w.svc.Usable(t.Context(), w.p(trusttest.Engineer), trusttest.Target, "")
+		w.ok(err)
+		return g.ID
+	}
+	if got := used(); got != first.ID {
+		t.Fatalf("%s is used before the first window has ended", got)
+	}
+	w.Advance(first.To.Sub(w.Now()))
+	if got := used(); got != second.ID {
+		t.Fatalf("%s is used after the first window has ended", got)
+	}
+	later := w.ask(extend(second.To.Add(time.Minute), time.Hour))
+	if card, err = w.svc.Request(t.Context(), later.ID); err != nil || card.Extends != nil {
+		t.Fatalf("a window a minute later extends %+v (%v)", card.Extends, err)
+	}
+}
+
+// A grant that was taken back is extended by nothing, whatever its end was.
+func TestNothingExtendsWhatWasTakenBack(t *testing.T) {
+	w := newWorld(t)
+	first := w.granted(nil)
+	r := w.ask(func(i *access.AskInput) { i.Length, i.From, i.To = 0, first.To, first.To.Add(time.Hour) })
+	_, err := w.svc.Revoke(t.Context(), w.p(trusttest.Approver), first.ID, "wrong pump")
+	w.ok(err)
+	card, err := w.svc.Request(t.Context(), r.ID)
+	w.ok(err)
+	if card.Extends != nil {
+		t.Fatalf("the card says it extends %+v", card.Extends)
+	}
+}

@@ -12,7 +12,14 @@ type Card struct {
 	Request   gateway.Request    `json:"request"`
 	Approvals []gateway.Approval `json:"approvals"`
 	Grant     *gateway.Grant     `json:"grant,omitempty"`
+	// Extends is the grant of the same person, target and account whose window
+	// ends at the moment in which the window asked for begins.
+	Extends *gateway.Grant `json:"extends,omitempty"`
 }
+
+// maxBefore bounds the grants that are looked through for one that a request
+// extends.
+const maxBefore = 200
 
 // Request reads a card from the rows. It shows; it entitles to nothing.
 func (s *Service) Request(ctx context.Context, id string) (Card, error) {
@@ -31,7 +38,27 @@ func (s *Service) Request(ctx context.Context, id string) (Card, error) {
 	case !errors.Is(err, gateway.ErrNotFound):
 		return Card{}, err
 	}
-	return card, nil
+	card.Extends, err = s.extended(ctx, r)
+	return card, err
+}
+
+// extended finds what a request goes on from. It is read from the windows and
+// told by nobody: an asker cannot claim it, and cannot leave it out.
+func (s *Service) extended(ctx context.Context, r gateway.Request) (*gateway.Grant, error) {
+	if r.Terms.From.IsZero() {
+		return nil, nil
+	}
+	held, err := s.store.Grants(ctx, Filter{Person: r.Person, Target: r.Target, Limit: maxBefore})
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range held {
+		cut := g.State == gateway.GrantClosed && g.Why != gateway.EndWindow
+		if g.Account == r.Account && g.To.Equal(r.Terms.From) && !cut {
+			return &g, nil
+		}
+	}
+	return nil, nil
 }
 
 // Requests lists rows, newest first.

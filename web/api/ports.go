@@ -75,6 +75,9 @@ type Card struct {
 	Request   gateway.Request    `json:"request"`
 	Approvals []gateway.Approval `json:"approvals"`
 	Grant     *gateway.Grant     `json:"grant,omitempty"`
+	// Extends is the asker's grant on the same account whose window ends when
+	// the one asked for begins.
+	Extends *gateway.Grant `json:"extends,omitempty"`
 }
 
 // Filter narrows a list of requests or grants; empty fields do not. Newest
