@@ -27,7 +27,8 @@ type engineerHome struct {
 // waitingRequest is a request with the seats of its quorum.
 type waitingRequest struct {
 	gateway.Request
-	Seats []seat
+	Seats   []seat
+	Extends *gateway.Grant
 }
 
 func (s *Server) home(v *visit) error {
@@ -60,7 +61,7 @@ func (s *Server) home(v *visit) error {
 			if err != nil {
 				return err
 			}
-			d.Asked = append(d.Asked, waitingRequest{r, seatsOf(card)})
+			d.Asked = append(d.Asked, waitingRequest{r, seatsOf(card), card.Extends})
 		case len(d.Over) < shownRecent:
 			d.Over = append(d.Over, r)
 		}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -53,7 +52,7 @@ func (s *Server) waiting(v *visit) ([]waitingRequest, error) {
 		if err != nil {
 			return nil, err
 		}
-		all[i] = waitingRequest{r, seatsOf(card)}
+		all[i] = waitingRequest{r, seatsOf(card), card.Extends}
 	}
 	slices.SortStableFunc(all, func(a, b waitingRequest) int { return a.Lapse.Compare(b.Lapse) })
 	return all, nil
@@ -98,124 +97,6 @@ func (s *Server) requests(v *visit) error {
 	}})
 }
 
-// askForm is the request form as it was filled in.
-type askForm struct {
-	Targets []gateway.Target
-	Chosen  *gateway.Target
-	In      api.AskInput
-	Start   string // "now" or "planned"
-	Hours   string
-	From    string
-	To      string
-	Verdict *api.Preview
-	Wrong   *api.Problem
-	Now     time.Time
-}
-
-// newRequest shows the form. Filled in by its address, it shows policy's
-// verdict before anything is sent.
-func (s *Server) newRequest(v *visit) error {
-	d, err := s.askForm(v, v.URL.Query())
-	if err != nil {
-		return err
-	}
-	if d.In.Target != "" && v.URL.Query().Has("reason") {
-		s.judge(v, d)
-	}
-	return s.show(v, "ask", "Ask for access", d)
-}
-
-// judge puts the verdict, or what is wrong with the input, into the form.
-func (s *Server) judge(v *visit, d *askForm) {
-	pre, err := s.rooms.Access.Preview(v.Context(), v.who.Person, d.In)
-	if err != nil {
-		p := api.ProblemOf(err)
-		api.LogFault(v.Request, s.rooms.Logger, p, err)
-		d.Wrong = &p
-		return
-	}
-	d.Verdict = &pre
-}
-
-func (s *Server) askForm(v *visit, q url.Values) (*askForm, error) {
-	all, err := s.rooms.Directory.Targets(v.Context())
-	if err != nil {
-		return nil, err
-	}
-	d := &askForm{Targets: api.VisibleTargets(v.who, all), Start: "now", Hours: "2", Now: s.now()}
-	d.In = api.AskInput{Target: q.Get("target"), Account: q.Get("account"), Abilities: q["ability"], Reason: strings.ReplaceAll(q.Get("reason"), "\r\n", "\n"), Ticket: q.Get("ticket")}
-	if len(d.In.Abilities) == 0 && !q.Has("reason") {
-		d.In.Abilities = []string{"shell", "exec"}
-	}
-	if i := slices.IndexFunc(d.Targets, func(t gateway.Target) bool { return t.Name == d.In.Target }); i >= 0 {
-		d.Chosen = &d.Targets[i]
-		if d.In.Account == "" && len(d.Chosen.Accounts) == 1 {
-			d.In.Account = d.Chosen.Accounts[0].Name
-		}
-	}
-	if q.Get("start") == "planned" {
-		d.Start = "planned"
-	}
-	if h := q.Get("hours"); h != "" {
-		d.Hours = h
-	}
-	d.From, d.To = q.Get("from"), q.Get("to")
-	if err := d.window(); err != nil {
-		p := api.ProblemOf(err)
-		d.Wrong = &p
-	}
-	return d, nil
-}
-
-func (d *askForm) window() error {
-	if d.Start == "now" {
-		h, err := strconv.ParseFloat(d.Hours, 64)
-		if err != nil || !(h > 0 && h <= 24*31) {
-			return gateway.Invalid("hours", "a length of %s hours is not between 0 and %d", gateway.Quote(d.Hours), 24*31)
-		}
-		d.In.Length = time.Duration(h * float64(time.Hour)).Round(time.Minute)
-		return nil
-	}
-	var err error
-	if d.In.From, err = parseFormTime("from", d.From); err != nil {
-		return err
-	}
-	d.In.To, err = parseFormTime("to", d.To)
-	return err
-}
-
-func parseFormTime(what, text string) (time.Time, error) {
-	for _, layout := range []string{formTime, formTime + ":05"} {
-		if t, err := time.Parse(layout, text); err == nil {
-			return gateway.Instant(t), nil
-		}
-	}
-	return time.Time{}, gateway.Invalid(what, "%s %s is not a time such as 2026-11-22T10:00, in UTC", what, gateway.Quote(text))
-}
-
-// sendRequest asks; a refusal comes back in the form, with nothing lost.
-func (s *Server) sendRequest(v *visit) error {
-	if err := v.ParseForm(); err != nil {
-		return gateway.Invalid("form", "the form could not be read")
-	}
-	d, err := s.askForm(v, v.PostForm)
-	if err != nil {
-		return err
-	}
-	if d.Wrong == nil {
-		var r gateway.Request
-		r, err = s.rooms.Access.Ask(v.Context(), v.who.Person, d.In)
-		if err == nil {
-			return v.seeOther("/requests/" + url.PathEscape(r.ID) + "?done=asked")
-		}
-		p := api.ProblemOf(err)
-		api.LogFault(v.Request, s.rooms.Logger, p, err)
-		d.Wrong = &p
-	}
-	s.render(v, d.Wrong.Status, "ask", view{Title: "Ask for access", Data: d})
-	return nil
-}
-
 // requestCard is all that an approver, or the asker, needs to see.
 type requestCard struct {
 	api.Card
@@ -228,6 +109,7 @@ type requestCard struct {
 	Unusual  []string
 	Sessions []gateway.Session // under the grant
 	Mine     bool
+	MayAsk   bool
 	MayAgree bool
 	Gave     bool
 	MayBack  bool // take the grant back
@@ -246,7 +128,8 @@ func (s *Server) request(v *visit) error {
 		return err
 	}
 	d := requestCard{Card: card, Seats: seatsOf(card), Mine: r.Person == v.who.Person.Name, SSH: s.ssh, Play: api.Holds(v.who.Person, api.Review)}
-	d.Gave = gaveAlready(waitingRequest{r, d.Seats}, v.who.Person.Name)
+	d.MayAsk = api.Holds(v.who.Person, api.Ask)
+	d.Gave = gaveAlready(waitingRequest{Request: r, Seats: d.Seats}, v.who.Person.Name)
 	d.MayAgree = api.Holds(v.who.Person, api.Approve) && s.acts(statement.KindApprove) && !d.Gave && r.State == gateway.RequestWaiting
 	d.MayBack = api.Holds(v.who.Person, api.Revoke) && card.Grant != nil && card.Grant.State != gateway.GrantClosed
 	if d.Target, err = s.rooms.Directory.Target(ctx, r.Target); err != nil {
@@ -296,6 +179,13 @@ func (s *Server) background(v *visit, d *requestCard) error {
 	return nil
 }
 
+// newAbilities are those that none of the earlier grants let.
+func newAbilities(a gateway.Abilities, past []gateway.Grant) []string {
+	return slices.DeleteFunc(a.List(), func(w string) bool {
+		return slices.ContainsFunc(past, func(g gateway.Grant) bool { return slices.Contains(g.Abilities.List(), w) })
+	})
+}
+
 // unusual names what differs from what this person was granted before. It
 // judges nothing: it is what an approver would look up.
 func unusual(r gateway.Request, t gateway.Target, past []gateway.Grant) []string {
@@ -316,6 +206,9 @@ func unusual(r gateway.Request, t gateway.Target, past []gateway.Grant) []string
 		says = append(says, fmt.Sprintf("%s has never been on %s before.", r.Person, r.Target))
 	case !account:
 		says = append(says, fmt.Sprintf("%s has never used the account %s on %s before.", r.Person, r.Account, r.Target))
+	}
+	if first := newAbilities(r.Terms.Abilities, past); len(first) > 0 {
+		says = append(says, fmt.Sprintf("%s was never granted %s before.", r.Person, strings.Join(first, ", ")))
 	}
 	if w := r.Terms.Window(); w > longest {
 		says = append(says, fmt.Sprintf("The window of %s is longer than any before; the longest was %s.", span(w), span(longest)))

@@ -74,6 +74,9 @@ func (a access) Ask(_ context.Context, p gateway.Person, in api.AskInput) (gatew
 	if err := gateway.CheckNeeded("reason", in.Reason, gateway.MaxReason, true); err != nil {
 		return gateway.Request{}, err
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.Asked = append(a.Asked, in)
 	return a.World.Requests[0], nil
 }
 
@@ -106,6 +109,9 @@ func (a access) Request(_ context.Context, id string) (api.Card, error) {
 	for _, g := range a.World.Grants {
 		if g.Request == id {
 			c.Grant = &g
+		}
+		if g.Person == r.Person && g.Account == r.Account && g.Target == r.Target && g.To.Equal(r.Terms.From) {
+			c.Extends = &g
 		}
 	}
 	return c, a.did("request")

@@ -42,6 +42,7 @@ type World struct {
 	logins map[string]string // token: person
 	drafts map[string]statement.Statement
 	Did    []string // the acts and calls that were made, in order
+	Asked  []api.AskInput
 }
 
 // New returns the sample plant as it stands at now.
@@ -107,20 +108,23 @@ func (w *World) id(prefix string, n int) string {
 
 func (w *World) requests() {
 	both := gateway.Abilities{Shell: true, Exec: true}
+	all := gateway.Abilities{Shell: true, Exec: true, Upload: true, Download: true, Forward: []string{"[2001:db8:17::5]:443", "historian.norte.example:5432"}}
 	add := func(n int, person, vendor, target, account string, state gateway.RequestState, needs int, terms gateway.Terms, reason string) {
 		w.Requests = append(w.Requests, gateway.Request{
 			ID: w.id("req", n), Person: person, Vendor: vendor, Target: target, Account: account, Terms: terms, Reason: reason, TargetStatement: digest(target),
 			Asked: w.ago(time.Duration(n*17) * time.Minute), Lapse: w.Now.Add(22 * time.Hour), Digest: digest(reason), State: state, Needs: needs, Roles: []gateway.Role{gateway.Approver}, Version: 1,
 		})
 	}
-	add(1, "ana", "acme", "rtu-7", "maint", gateway.RequestWaiting, 2, gateway.Terms{Length: 2 * time.Hour, Abilities: both}, "Replace the clock daemon: it drifts 40 s a day and the event list is out of order. Work order from Norte substation, agreed with shift lead.")
+	add(1, "ana", "acme", "rtu-7", "maint", gateway.RequestWaiting, 2, gateway.Terms{Length: 2 * time.Hour, Abilities: all}, "Replace the clock daemon: it drifts 40 s a day and the event list is out of order. Work order from Norte substation, agreed with shift lead.")
 	add(2, "dora", "borealis", "turbine-2", "maint", gateway.RequestWaiting, 1, gateway.Terms{From: w.Now.Add(9 * time.Hour), To: w.Now.Add(11 * time.Hour), Abilities: gateway.Abilities{Exec: true}}, "Fetch last week's spectra.")
-	add(3, "ana", "acme", "headend-1", "maint", gateway.RequestGranted, 1, gateway.Terms{Length: 4 * time.Hour, Abilities: both}, "Firmware campaign, group 3 of 5: restart the dispatcher and watch the queue.")
+	add(3, "ana", "acme", "headend-1", "maint", gateway.RequestGranted, 1, gateway.Terms{Length: 4 * time.Hour, Abilities: all}, "Firmware campaign, group 3 of 5: restart the dispatcher and watch the queue.")
 	add(4, "ben", "acme", "headend-1", "readonly", gateway.RequestGranted, 1, gateway.Terms{Length: time.Hour, Abilities: both}, "Read the logs of last night's reading run.")
 	add(5, "ana", "acme", "headend-1", "readonly", gateway.RequestGranted, 1, gateway.Terms{From: w.Now.Add(26 * time.Hour), To: w.Now.Add(28 * time.Hour), Abilities: both}, "Acceptance test with the operator.")
 	add(6, "ana", "acme", "rtu-7", "maint", gateway.RequestRefused, 2, gateway.Terms{Length: 8 * time.Hour, Abilities: both}, "General maintenance.")
+	end := w.Now.Add(4*time.Minute + 5*time.Second) // of ben's window
+	add(7, "ben", "acme", "headend-1", "readonly", gateway.RequestWaiting, 1, gateway.Terms{From: end, To: end.Add(time.Hour), Abilities: both}, "The log of the run is longer than I thought.")
 	w.Requests[0].Ticket = "CHG-20417"
-	last := &w.Requests[5]
+	last := &w.Requests[5] // the refused one
 	last.Closed, last.ClosedBy, last.Word = w.ago(time.Hour), "olga", "Say what you will do, and take two hours, not eight."
 	w.Approvals = []gateway.Approval{
 		{Request: w.id("req", 1), Person: "omar", Terms: w.Requests[0].Terms, Statement: digest("a1"), At: w.ago(9 * time.Minute)},
@@ -133,7 +137,7 @@ func (w *World) requests() {
 		w.Grants = append(w.Grants, gateway.Grant{ID: w.id("grt", n), Request: r.ID, Person: r.Person, Vendor: r.Vendor, Target: r.Target, Account: r.Account, Abilities: r.Terms.Abilities, From: from, To: to, State: state, Version: 1})
 	}
 	grant(3, 3, gateway.GrantOpen, w.ago(46*time.Minute), w.Now.Add(134*time.Minute+17*time.Second))
-	grant(4, 4, gateway.GrantOpen, w.ago(50*time.Minute), w.Now.Add(4*time.Minute+5*time.Second))
+	grant(4, 4, gateway.GrantOpen, w.ago(50*time.Minute), end)
 	grant(5, 5, gateway.GrantPlanned, w.Now.Add(26*time.Hour), w.Now.Add(28*time.Hour))
 }
 

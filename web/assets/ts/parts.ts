@@ -15,15 +15,20 @@ export function bindParts(root: ParentNode = document): void {
 
 function copy(button: HTMLButtonElement): void {
   const word = button.textContent;
+  const label = button.getAttribute("aria-label");
+  const show = (text: string | null, name: string | null) => {
+    button.textContent = text;
+    if (name !== null) button.setAttribute("aria-label", name);
+  };
   button.onclick = async () => {
     const text = document.getElementById(button.dataset.copy!)?.textContent ?? "";
     try {
       await navigator.clipboard.writeText(text);
-      button.textContent = "Copied";
+      show("Copied", label && "Copied");
     } catch {
-      button.textContent = "Select it and copy";
+      show("Select it and copy", label && "Select it and copy");
     }
-    setTimeout(() => (button.textContent = word), 2000);
+    setTimeout(() => show(word, label), 2000);
   };
 }
 
