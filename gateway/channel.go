@@ -27,6 +27,7 @@ type Channel struct {
 	Upload   bool   // scp, rsync, git: files go to the target
 	Download bool   // scp, rsync, git: files come from it
 	To       string // forward: host:port, as Abilities.Forward has it
+	From     string // forward: who connected at the engineer's end, as the client says; not to be relied on
 }
 
 // Pty is a terminal that was asked for (RFC 4254 clause 6.2).

@@ -13,13 +13,12 @@ import (
 
 // notCarried says why a kind of channel or request is refused.
 var notCarried = map[string]string{
-	"direct-tcpip":                   "port forwarding is not carried: what passes inside could not be recorded; to jump, name no target at the gateway: `ssh -J gateway ACCOUNT@TARGET`",
 	"direct-streamlocal@openssh.com": "socket forwarding is not carried: what passes inside could not be recorded",
-	"forwarded-tcpip":                "forwarding from the target is not carried: what passes inside could not be recorded",
+	"forwarded-tcpip":                "forwarding from the target is not carried: nothing there may open connections towards you",
 	"x11":                            "X11 is not carried: what passes inside could not be recorded",
 	"auth-agent@openssh.com":         "agent forwarding is not carried: your keys stay on your machine",
 	"tun@openssh.com":                "tunnels are not carried by SSH here",
-	"subsystem":                      "file transfer and other subsystems are not carried yet; a shell or a command is",
+	"subsystem":                      "of the subsystems only sftp is carried; a shell or a command may do instead",
 }
 
 // exitRefused is the exit status of a command that the gateway, not the
@@ -64,7 +63,12 @@ type channel struct {
 // target: what waits, waits in its own goroutine.
 func (c *conn) open(n ssh.NewChannel) {
 	kind := n.ChannelType()
-	if kind != "session" {
+	switch kind {
+	case "session":
+	case "direct-tcpip":
+		c.openForward(n)
+		return
+	default:
 		why, ok := notCarried[kind]
 		if !ok {
 			why = "channels of this kind are not carried"
@@ -183,6 +187,9 @@ func (ch *channel) start(rec Channel) {
 		ch.c.mu.Unlock()
 		if warning != "" {
 			ch.notice(warning)
+		}
+		if why := ch.c.unsaidNow(); why != "" {
+			ch.aside(why)
 		}
 		ch.pumps.Wait()
 		if ch.endOfOutput() {

@@ -32,16 +32,19 @@ type conn struct {
 	gone   chan struct{} // closed when the client's connection has ended
 	left   chan struct{} // closed when the target's connection has ended
 	noMore bool          // the client asked for no more sessions while it was held
+	early  []string      // global requests refused while it was held
 
 	wg   sync.WaitGroup // every goroutine of this connection
 	work sync.WaitGroup // the channels among them
 
 	mu       sync.Mutex
 	channels map[*channel]struct{}
-	shown    bool          // the reason for a failure was shown on some channel
-	last     bool          // the client asked for no more sessions
-	warning  string        // the last notice, for terminals that begin after it
-	told     chan struct{} // closed when shown; nil until somebody waits
+	flows    map[*flow]struct{} // nil until the first
+	shown    bool               // the reason for a failure was shown on some channel
+	last     bool               // the client asked for no more sessions
+	warning  string             // the last notice, for terminals that begin after it
+	told     chan struct{}      // closed when shown; nil until somebody waits
+	unsaid   string             // why a global request was refused, for the channel that begins next
 }
 
 // serve opens the session and carries its channels until the client's
@@ -88,6 +91,7 @@ func (c *conn) serve(ctx context.Context, chans <-chan ssh.NewChannel, reqs <-ch
 }
 
 func (c *conn) openAll(first []ssh.NewChannel, chans <-chan ssh.NewChannel) {
+	c.tellEarly()
 	for _, n := range first {
 		c.open(n)
 	}
@@ -248,7 +252,7 @@ func (c *conn) clientRequest(r *ssh.Request) {
 		c.last = true
 		c.mu.Unlock()
 	case "tcpip-forward", "streamlocal-forward@openssh.com":
-		c.refusedOpen(r.Type, notCarried["forwarded-tcpip"])
+		c.refuseAside(r.Type, notCarried["forwarded-tcpip"])
 	}
 	_ = r.Reply(false, nil) // keepalive@openssh.com takes any answer
 }
@@ -281,6 +285,7 @@ func (c *conn) notices() {
 
 // farewell tells every channel why the session is over.
 func (c *conn) farewell(e *gateway.Ended) {
+	c.finishFlows()
 	if e.Reason == gateway.EndClientLeft {
 		return
 	}

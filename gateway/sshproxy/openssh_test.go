@@ -279,8 +279,9 @@ func TestNotCarriedByStockClient(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"sftp", []string{"-s", "sftp"}, "file transfer and other subsystems are not carried"},
-		{"jump", []string{"-W", "127.0.0.1:22", "x"}, "port forwarding is not carried"},
+		{"subsystem", []string{"-s", "netconf"}, "of the subsystems only sftp is carried"},
+		{"remote forward", []string{"-R", "0:127.0.0.1:22", "echo done"}, "forwarding from the target is not carried"},
+		{"jump", []string{"-W", "127.0.0.1:22", "x"}, "no forward to 127.0.0.1:22"},
 		{"agent", []string{"-A", "echo done"}, "agent forwarding is not carried"},
 	} {
 		cmd := w.ssh(tc.args...)

@@ -514,6 +514,13 @@ func (s *store) has(name audit.Name, outcome audit.Outcome, reason string) bool 
 	return false
 }
 
+// hasDetail is whether an event has a detail of this value.
+func (s *store) hasDetail(name audit.Name, key, value string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.events, func(e audit.Event) bool { return e.Name == name && e.Detail[key] == value })
+}
+
 type tx store
 
 func (t *tx) Append(e audit.Event) error          { t.events = append(t.events, e); return nil }
