@@ -144,7 +144,9 @@ func (r *rooms) openStore() error {
 		return err
 	}
 	r.closers = append(r.closers, kept.Close)
-	r.store, err = sqlite.Open(databasePath(r.cfg), sqlite.Options{Sealer: signer, AfterCommit: kept.Keep, Logger: r.log})
+	r.store, err = sqlite.Open(databasePath(r.cfg), sqlite.Options{
+		Sealer: signer, Machine: statement.MachineKey{Private: r.keys.MachineKey(), Gateway: r.cfg.URL}, AfterCommit: kept.Keep, Logger: r.log,
+	})
 	if err != nil {
 		return err
 	}

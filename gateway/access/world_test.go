@@ -58,7 +58,7 @@ var template = sync.OnceValues(func() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := sqlite.Open(path, sqlite.Options{Sealer: log})
+	db, err := sqlite.Open(path, sqlite.Options{Sealer: log, Machine: storetest.Machine()})
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func (w *world) start(database []byte, change ...func(*access.Config)) {
 	w.path = filepath.Join(w.t.TempDir(), "portcullis.db")
 	w.ok(os.WriteFile(w.path, database, 0o600))
 	var err error
-	w.db, err = sqlite.Open(w.path, sqlite.Options{Sealer: storetest.Signer(w.t), Now: w.Now})
+	w.db, err = sqlite.Open(w.path, sqlite.Options{Sealer: storetest.Signer(w.t), Machine: w.Machine, Now: w.Now})
 	w.ok(err)
 	w.t.Cleanup(func() { _ = w.db.Close() })
 	w.chain = trust.New(trust.Config{Store: w.db.Trust(), Roots: []ed25519.PublicKey{w.Root()}, RP: trusttest.RP, Gateway: trusttest.URL, Floor: w.Floor, Now: w.Now})

@@ -23,7 +23,7 @@ type desk struct {
 
 func open(t *testing.T, w *trusttest.World) *desk {
 	t.Helper()
-	m := &memory{Store: w.Store}
+	m := &memory{Store: w.Store, machine: w.Machine}
 	return &desk{Directory: directory.New(directory.Config{Store: m, Chain: w.Chain, Floor: w.Floor, Now: w.Now}), w: w, m: m}
 }
 
@@ -237,7 +237,7 @@ func FuzzApply(f *testing.F) {
 	f.Add("people: [{name: p, title: 'P', staff: true, roles: [admin]}]")
 	f.Add("targets: null\nvendors: [&a {name: *a}]")
 	w := trusttest.Empty(f)
-	d := directory.New(directory.Config{Store: &memory{Store: w.Store}, Chain: w.Chain, Floor: w.Floor, Now: w.Now})
+	d := directory.New(directory.Config{Store: &memory{Store: w.Store, machine: w.Machine}, Chain: w.Chain, Floor: w.Floor, Now: w.Now})
 	f.Fuzz(func(t *testing.T, file string) {
 		changes, err := d.Apply(t.Context(), []byte(file), nil, true)
 		if err != nil {

@@ -19,6 +19,7 @@ import (
 // by gateway/store/storetest.
 type memory struct {
 	*trusttest.Store
+	machine statement.MachineKey // signs receipts
 
 	mu     sync.Mutex
 	events []audit.Event
@@ -84,6 +85,8 @@ func (t *tx) PutStatement(s statement.Signed) error {
 	if _, ok := t.Statements[s.Digest]; ok {
 		return gateway.ErrUsed
 	}
+	st, _, _ := s.Parse()
+	s.Receipt = t.machine.Receive(s.Digest, st.At)
 	t.Statements[s.Digest] = s
 	return nil
 }

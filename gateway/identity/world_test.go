@@ -65,7 +65,7 @@ var template = sync.OnceValues(func() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := sqlite.Open(path, sqlite.Options{Sealer: log})
+	db, err := sqlite.Open(path, sqlite.Options{Sealer: log, Machine: storetest.Machine()})
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func newWorld(t *testing.T, providers ...identity.Provider) *world {
 	if err := os.WriteFile(w.path, empty, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if w.db, err = sqlite.Open(w.path, sqlite.Options{Sealer: storetest.Signer(t), Now: w.Now}); err != nil {
+	if w.db, err = sqlite.Open(w.path, sqlite.Options{Sealer: storetest.Signer(t), Machine: w.Machine, Now: w.Now}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.db.Close() })

@@ -9,6 +9,7 @@ var bodies = map[Kind]func() Body{
 	KindKeyRemove: func() Body { return new(KeyRemove) },
 	KindSSHKey:    func() Body { return new(SSHKeyAdd) },
 	KindSSHRemove: func() Body { return new(SSHKeyRemove) },
+	KindSSHCert:   func() Body { return new(SSHCertIssue) },
 	KindApprove:   func() Body { return new(Approve) },
 	KindOpen:      func() Body { return new(Open) },
 	KindSuspend:   func() Body { return new(Suspend) },

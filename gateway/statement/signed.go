@@ -34,9 +34,10 @@ type Proof struct {
 
 // Signed is a statement with its proofs, as it is kept for ever.
 type Signed struct {
-	Digest gateway.Digest `json:"digest"` // SHA-256 of Bytes
-	Bytes  []byte         `json:"bytes"`  // canonical JSON
-	Proofs []Proof        `json:"proofs"`
+	Digest  gateway.Digest `json:"digest"` // SHA-256 of Bytes
+	Bytes   []byte         `json:"bytes"`  // canonical JSON
+	Proofs  []Proof        `json:"proofs"`
+	Receipt Receipt        `json:"receipt,omitzero"` // set by the store that filed it
 }
 
 // Seal returns s with no proofs yet.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/portcullis/portcullis/gateway"
 	"github.com/portcullis/portcullis/gateway/audit"
+	"github.com/portcullis/portcullis/gateway/statement"
 )
 
 // Dialect is what differs from one database to the other.
@@ -29,6 +30,7 @@ type Config struct {
 	Writer, Reader *sql.DB
 	Dialect        Dialect
 	Sealer         audit.Sealer
+	Machine        statement.MachineKey   // signs the receipt of each statement; without it none is filed
 	Now            func() time.Time       // nil: time.Now
 	AfterCommit    func(audit.Checkpoint) // called in order, after each commit that appended; must not block
 	Logger         *slog.Logger           // nil: no log

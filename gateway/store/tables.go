@@ -12,8 +12,8 @@ type signedRow struct {
 	kind, subject string
 }
 
-var statements = newTable("statements", "digest kind subject bytes proofs", func(s *signedRow) []any {
-	return []any{digest{&s.Digest}, &s.kind, &s.subject, blob{&s.Bytes}, jsonText{&s.Proofs}}
+var statements = newTable("statements", "digest kind subject bytes proofs receipt", func(s *signedRow) []any {
+	return []any{digest{&s.Digest}, &s.kind, &s.subject, blob{&s.Bytes}, jsonText{&s.Proofs}, jsonText{&s.Receipt}}
 })
 
 var vendors = newTable("vendors", "name title networks contact contract state epoch version statement changed", func(v *gateway.Vendor) []any {

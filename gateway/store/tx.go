@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 
 	"github.com/portcullis/portcullis/gateway"
@@ -65,13 +66,17 @@ func (tx *Tx) tell(err, otherwise error, text string, args ...any) error {
 }
 
 // PutStatement keeps a signed statement for ever; gateway.ErrUsed if it was
-// written before. A statement that does not parse is refused: nothing could
-// ever find it.
+// written before. It is filed with the machine's receipt of this moment. A
+// statement that does not parse is refused: nothing could ever find it.
 func (tx *Tx) PutStatement(s statement.Signed) error {
 	parsed, body, err := s.Parse()
 	if err != nil {
 		return gateway.Internal(err)
 	}
+	if len(tx.db.cfg.Machine.Private) != ed25519.PrivateKeySize {
+		return gateway.Internal(errors.New("this store has no key for receipts, and a statement without one is believed by nobody"))
+	}
+	s.Receipt = tx.db.cfg.Machine.Receive(s.Digest, tx.db.cfg.Now())
 	row := signedRow{Signed: s, kind: string(parsed.Kind), subject: body.Subject()}
 	return create(tx, statements, &row, gateway.ErrUsed)
 }

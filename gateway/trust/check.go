@@ -33,6 +33,7 @@ func (c *Chain) Check(ctx context.Context, s statement.Signed) (Checked, error) 
 	if err != nil {
 		return Checked{}, err
 	}
+	f.handed = true
 	body := f.body
 	if k := c.known.get(s.Digest); k != nil && slices.EqualFunc(k.s.Proofs, s.Proofs, sameProof) {
 		f.proven, f.admission, f.key, f.sshKey, f.enrolment, f.invite = true, k.admission, k.key, k.sshKey, k.enrolment, k.invite

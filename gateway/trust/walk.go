@@ -21,6 +21,7 @@ type fact struct {
 	st   statement.Statement
 	body statement.Body
 
+	handed    bool // by the caller, not read from the store
 	proven    bool
 	admission gateway.Digest // of the signer, as it was when he signed
 	key       string         // credential that signed; empty for the machine and for an invitation
@@ -114,6 +115,9 @@ func (w *walk) settle() error {
 			return gateway.Unavailable("store", err)
 		}
 		if !f.proven {
+			if err := w.received(f); err != nil {
+				return err
+			}
 			if err := w.prove(f); err != nil {
 				return err
 			}

@@ -96,7 +96,7 @@ func writeUntilKilled(t *testing.T, dir, first string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := sqlite.Open(filepath.Join(dir, "portcullis.db"), sqlite.Options{Sealer: storetest.Signer(t), AfterCommit: floor.Keep})
+	db, err := sqlite.Open(filepath.Join(dir, "portcullis.db"), sqlite.Options{Sealer: storetest.Signer(t), Machine: storetest.Machine(), AfterCommit: floor.Keep})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func writeUntilKilled(t *testing.T, dir, first string) {
 
 func checkAfterCrash(t *testing.T, dir string, told map[string]bool) {
 	t.Helper()
-	db, err := sqlite.Open(filepath.Join(dir, "portcullis.db"), sqlite.Options{Sealer: storetest.Signer(t)})
+	db, err := sqlite.Open(filepath.Join(dir, "portcullis.db"), sqlite.Options{Sealer: storetest.Signer(t), Machine: storetest.Machine()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ func TestFilesAreTheGatewaysAlone(t *testing.T) {
 	if err := os.WriteFile(path, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	db, err := sqlite.Open(path, sqlite.Options{Sealer: storetest.Signer(t)})
+	db, err := sqlite.Open(path, sqlite.Options{Sealer: storetest.Signer(t), Machine: storetest.Machine()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		"newer tables":   {newer.path, "start the newer program", storetest.Signer(t)},
 		"no sealer":      {filepath.Join(dir, "x.db"), "needs a sealer", nil},
 	} {
-		db, err := sqlite.Open(c.path, sqlite.Options{Sealer: c.sealer})
+		db, err := sqlite.Open(c.path, sqlite.Options{Sealer: c.sealer, Machine: storetest.Machine()})
 		if err == nil {
 			_ = db.Close()
 			t.Errorf("%s: opened", what)
@@ -122,7 +122,7 @@ func (f *forge) reopen(writer *sql.DB) *store.DB {
 	if err != nil {
 		f.Fatal(err)
 	}
-	db, err := store.New(store.Config{Writer: writer, Reader: reader, Sealer: storetest.Signer(f), Dialect: sqlite.Dialect()})
+	db, err := store.New(store.Config{Writer: writer, Reader: reader, Sealer: storetest.Signer(f), Machine: storetest.Machine(), Dialect: sqlite.Dialect()})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"crypto/ed25519"
 	"database/sql"
 	"embed"
 	"errors"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/portcullis/portcullis/gateway"
 	"github.com/portcullis/portcullis/gateway/audit"
+	"github.com/portcullis/portcullis/gateway/statement"
 	"github.com/portcullis/portcullis/gateway/store"
 )
 
@@ -35,6 +37,7 @@ var migrations embed.FS
 // Options are what Open takes beside the path.
 type Options struct {
 	Sealer      audit.Sealer           // signs the log's head in each transaction that appends; needed
+	Machine     statement.MachineKey   // signs the receipt of each statement; needed
 	Now         func() time.Time       // nil: time.Now
 	AfterCommit func(audit.Checkpoint) // called in order after each commit that appended; must not block
 	Logger      *slog.Logger           // nil: no log
@@ -43,6 +46,9 @@ type Options struct {
 // Open opens the database at path, creates it where there is none, and brings
 // its tables up to date.
 func Open(path string, opts Options) (*store.DB, error) {
+	if len(opts.Machine.Private) != ed25519.PrivateKeySize {
+		return nil, errors.New("open store: it needs the machine's key for its receipts")
+	}
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
@@ -62,7 +68,7 @@ func Open(path string, opts Options) (*store.DB, error) {
 		return nil, errors.Join(fmt.Errorf("open store %q: %w", path, err), writer.Close())
 	}
 	db, err := store.New(store.Config{
-		Writer: writer, Reader: reader, Sealer: opts.Sealer, Now: opts.Now, AfterCommit: opts.AfterCommit, Logger: opts.Logger,
+		Writer: writer, Reader: reader, Sealer: opts.Sealer, Machine: opts.Machine, Now: opts.Now, AfterCommit: opts.AfterCommit, Logger: opts.Logger,
 		Dialect: Dialect(),
 	})
 	if err != nil {

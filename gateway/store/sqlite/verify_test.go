@@ -34,7 +34,7 @@ type forge struct {
 func newForge(t *testing.T, commits ...int) *forge {
 	t.Helper()
 	f := &forge{T: t, path: filepath.Join(t.TempDir(), "portcullis.db")}
-	db, err := sqlite.Open(f.path, sqlite.Options{Sealer: storetest.Signer(t), AfterCommit: func(cp audit.Checkpoint) { f.floor = cp }})
+	db, err := sqlite.Open(f.path, sqlite.Options{Sealer: storetest.Signer(t), Machine: storetest.Machine(), AfterCommit: func(cp audit.Checkpoint) { f.floor = cp }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func TestFlippedFileIsNoticed(t *testing.T) {
 		if err := os.WriteFile(path, bad, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		db, err := sqlite.Open(path, sqlite.Options{Sealer: storetest.Signer(t)})
+		db, err := sqlite.Open(path, sqlite.Options{Sealer: storetest.Signer(t), Machine: storetest.Machine()})
 		if err != nil {
 			changed++
 			continue

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/portcullis/portcullis/gateway/audit"
+	"github.com/portcullis/portcullis/gateway/statement"
 	"github.com/portcullis/portcullis/gateway/store"
 	"github.com/portcullis/portcullis/gateway/store/sqlite"
 )
@@ -27,7 +28,7 @@ func Signer(tb testing.TB) *audit.Signer {
 // options that the test changes.
 func Open(tb testing.TB, change ...func(*sqlite.Options)) *store.DB {
 	tb.Helper()
-	opts := sqlite.Options{Sealer: Signer(tb)}
+	opts := sqlite.Options{Sealer: Signer(tb), Machine: Machine()}
 	for _, c := range change {
 		c(&opts)
 	}
@@ -41,4 +42,9 @@ func Open(tb testing.TB, change ...func(*sqlite.Options)) *store.DB {
 		}
 	})
 	return db
+}
+
+// Machine is the key that the tests' receipts are signed with.
+func Machine() statement.MachineKey {
+	return statement.MachineKey{Private: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), Gateway: Origin}
 }

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"strings"
 	"testing"
@@ -60,7 +61,13 @@ func rowsReadBack(t *testing.T, db *store.DB) {
 	check(t, "grant", gr)(db.Access().GrantOf(ctx, req.ID))
 	check(t, "session", ses)(db.Session().Session(ctx, ses.ID))
 	check(t, "suspension", sus)(db.KillSwitch().Suspension(ctx, sus.ID))
-	check(t, "statement", s)(db.Access().Statement(ctx, s.Digest))
+	kept, err := db.Access().Statement(ctx, s.Digest)
+	pub, _ := Machine().Private.Public().(ed25519.PublicKey)
+	if rerr := kept.Receipt.Verify(s.Digest, pub); rerr != nil || time.Since(kept.Receipt.At).Abs() > time.Minute {
+		t.Errorf("the receipt of %s: %v", kept.Receipt.At, rerr)
+	}
+	kept.Receipt = statement.Receipt{}
+	check(t, "statement", s)(kept, err)
 
 	for what, err := range map[string]error{
 		"vendor":     second(db.Directory().Vendor(ctx, "none")),

@@ -5,8 +5,9 @@ import (
 	"github.com/portcullis/portcullis/gateway/statement"
 )
 
-// Commit files a statement and writes the rows that the rooms would write. It
-// verifies nothing: a test commits lies with it.
+// Commit files a statement, with a receipt of the time at which it says that
+// it was drawn up, and writes the rows that the rooms would write. It verifies
+// nothing: a test commits lies with it.
 func (w *World) Commit(s statement.Signed) {
 	w.T.Helper()
 	st, body, err := s.Parse()
@@ -15,6 +16,7 @@ func (w *World) Commit(s statement.Signed) {
 	}
 	w.Store.mu.Lock()
 	defer w.Store.mu.Unlock()
+	s.Receipt = w.Machine.Receive(s.Digest, st.At)
 	w.Store.Statements[s.Digest] = s
 	w.Log = append(w.Log, s)
 	w.Store.write(s.Digest, st, body)
