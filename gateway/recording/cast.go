@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/portcullis/portcullis/gateway"
 )
 
 // Frame is one event of an asciicast, as Follow tells it.
@@ -57,6 +59,7 @@ type caster struct {
 // castChannel is what is known of one channel.
 type castChannel struct {
 	pty  bool
+	mute bool                  // its bytes are no text
 	held [kindInput + 1][]byte // by kind: the begin of a character
 	bare bool                  // the last byte was a carriage return
 }
@@ -79,6 +82,9 @@ func (c *caster) events(f frame) []Frame {
 	ch := c.channel(f.channel)
 	switch f.kind {
 	case kindStdout, kindStderr, kindInput:
+		if ch.mute {
+			return nil
+		}
 		if text := ch.text(f.kind, f.payload); text != "" {
 			code := "o"
 			if f.kind == kindInput {
@@ -96,6 +102,10 @@ func (c *caster) events(f frame) []Frame {
 		return c.exited(f, ch, out)
 	case kindNote:
 		return []Frame{out("m", strings.ToValidUTF8(string(f.payload), "\ufffd"))}
+	case kindFile, kindFlow:
+		if text := marker(f); text != "" {
+			return []Frame{out("m", text)}
+		}
 	}
 	return nil
 }
@@ -105,7 +115,7 @@ func (c *caster) opened(f frame, out func(code, data string) Frame) []Frame {
 	if err != nil {
 		return []Frame{out("m", "a channel was opened whose description cannot be read")}
 	}
-	c.channels[f.channel] = &castChannel{pty: o.Pty != nil}
+	c.channels[f.channel] = &castChannel{pty: o.Pty != nil, mute: mute(o.Kind)}
 	var events []Frame
 	if o.Pty != nil {
 		events = c.resized(o.Pty.Cols, o.Pty.Rows, out)
@@ -115,11 +125,17 @@ func (c *caster) opened(f frame, out func(code, data string) Frame) []Frame {
 
 // title names the channel in a list of markers.
 func (o channelOpen) title() string {
-	if o.Command == "" {
+	switch {
+	case o.To != "":
+		return string(o.Kind) + " to " + shown(o.To)
+	case o.Command == "":
 		return string(o.Kind)
 	}
 	return string(o.Kind) + ": " + o.Command
 }
+
+// mute reports whether a channel of this kind carries what is for no screen.
+func mute(k gateway.ChannelKind) bool { return k.Transfers() || k == gateway.ChannelForward }
 
 // resized tells a new size where it is one.
 func (c *caster) resized(cols, rows uint32, out func(code, data string) Frame) []Frame {

@@ -11,20 +11,27 @@ import (
 	"github.com/portcullis/portcullis/gateway"
 )
 
-// maxText bounds a command, a terminal's name, a signal's name and a note, in
-// bytes. An SSH packet could carry more; nobody could read it.
-const maxText = 256 << 10
+const (
+	// maxText bounds a command, a terminal's name and a note, in bytes. An SSH
+	// packet could carry more; nobody could read it.
+	maxText = 256 << 10
+
+	// maxWord bounds a path, a sentence and a name that share a frame, in bytes.
+	// JSON writes some bytes as six: three such words still fit.
+	maxWord = 32 << 10
+)
 
 // Channel is one channel of a session. Every method returns after the frame
 // is with the kernel, and answers *gateway.Error "recorder" when it is not:
 // then what was to be shown must not be.
 type Channel struct {
-	rec *Recorder
-	id  uint32
+	rec  *Recorder
+	id   uint32
+	flow *flow // of a forward, else nil
 }
 
 // Channel notes that a channel begins to work. id must be its own within the
-// session.
+// session. A forward has its first flow frame as well when it returns.
 func (r *Recorder) Channel(id uint32, ch gateway.Channel) (*Channel, error) {
 	o := channelOpen{Kind: ch.Kind, Command: ch.Command, Pty: ch.Pty, To: ch.To}
 	if !utf8.ValidString(ch.Command) {
@@ -34,21 +41,35 @@ func (r *Recorder) Channel(id uint32, ch gateway.Channel) (*Channel, error) {
 		return nil, gateway.Invalid("command", "the command or the terminal's name has more than %d bytes, which is not recorded and so not run", maxText)
 	}
 	c := &Channel{rec: r, id: id}
-	return c, c.json(kindChannel, o)
+	if err := c.json(kindChannel, o); err != nil {
+		return nil, err
+	}
+	if ch.Kind == gateway.ChannelForward {
+		return c, c.beginFlow(ch)
+	}
+	return c, nil
 }
 
 // Output writes p, which the target has sent, before it is shown. It does not
-// keep p.
+// keep p. Of a forward, FlowKeep bytes are written and the rest is counted.
 func (c *Channel) Output(s Stream, p []byte) error {
 	if s != Stdout && s != Stderr {
 		return gateway.Internal(fmt.Errorf("record output of unknown stream %d", s))
+	}
+	if c.flow != nil {
+		return c.flow.pass(c.rec.out, kind(s), p)
 	}
 	return c.data(c.rec.out, kind(s), p)
 }
 
 // Input writes p, which the engineer has typed, before it is sent on. It does
-// not keep p.
-func (c *Channel) Input(p []byte) error { return c.data(c.rec.in, kindInput, p) }
+// not keep p. Of a forward, FlowKeep bytes are written and the rest is counted.
+func (c *Channel) Input(p []byte) error {
+	if c.flow != nil {
+		return c.flow.pass(c.rec.in, kindInput, p)
+	}
+	return c.data(c.rec.in, kindInput, p)
+}
 
 func (c *Channel) data(j *journal, k kind, p []byte) error {
 	for len(p) > 0 {
@@ -69,8 +90,14 @@ func (c *Channel) Resize(cols, rows uint32) error {
 
 // Exit notes how the channel's program ended: by a status, by a signal (RFC
 // 4254 clause 6.10, without "SIG"), or by neither when the target did not say.
+// A forward's flow is told to its end first.
 func (c *Channel) Exit(status *uint32, signal string) error {
-	return c.json(kindExit, channelExit{Status: status, Signal: cut(signal)})
+	if c.flow != nil {
+		if err := c.flow.end(); err != nil {
+			return err
+		}
+	}
+	return c.json(kindExit, channelExit{Status: status, Signal: word(signal)})
 }
 
 // Note keeps a sentence beside the output: a warning that was shown, who
@@ -79,12 +106,15 @@ func (c *Channel) Note(text string) error { return c.event(kindNote, []byte(cut(
 
 // File notes what a file transfer did.
 func (c *Channel) File(f gateway.File) error {
-	f.Path, f.To, f.Why = text(f.Path), text(f.To), text(f.Why)
+	f.Path, f.To, f.Why = word(f.Path), word(f.To), word(f.Why)
 	return c.json(kindFile, f)
 }
 
-// text is s as JSON can hold it.
-func text(s string) string { return cut(strings.ToValidUTF8(s, "\ufffd")) }
+// word is s as a frame of JSON can hold it.
+func word(s string) string { return clip(s, maxWord) }
+
+// clip is the first n bytes of s, what is no character replaced.
+func clip(s string, n int) string { return strings.ToValidUTF8(s[:min(len(s), n)], "\ufffd") }
 
 // sessionChannel stands in a frame that is about the whole session and none of
 // its channels.
@@ -100,6 +130,9 @@ func (c *Channel) json(k kind, v any) error {
 	raw, err := json.Marshal(v)
 	if err != nil {
 		return gateway.Internal(err)
+	}
+	if len(raw) > maxPayload { // no reader would take it for a frame
+		return gateway.Invalid("command", "the command needs %d bytes in the recording and %d is the most, so it is not run", len(raw), maxPayload)
 	}
 	return c.event(k, raw)
 }

@@ -2,6 +2,7 @@ package recording
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,7 +22,8 @@ func (v *Vault) Asciicast(w io.Writer, session string, version int) error {
 }
 
 // Input writes what was typed as an asciicast v2 of "i" events. It may hold
-// passwords: it is for the few whom the caller lets.
+// passwords: it is for the few whom the caller lets. What a transfer or a
+// forward carried is left out; RawChannel has it.
 func (v *Vault) Input(w io.Writer, session string) error { return v.cast(w, session, 2, input) }
 
 func (v *Vault) cast(w io.Writer, session string, version int, st stream) error {
@@ -36,13 +38,18 @@ func (v *Vault) cast(w io.Writer, session string, version int, st stream) error 
 	if err != nil {
 		return err
 	}
-	t := newTape(dir, st)
-	defer t.close()
 	b := bufio.NewWriter(w)
 	c := &castWriter{version: version, info: info, caster: newCaster(), line: func(line []byte) error {
 		_, err := b.Write(append(line, '\n'))
 		return err
 	}}
+	if st == input {
+		if err := c.caster.learn(dir); err != nil {
+			return err
+		}
+	}
+	t := newTape(dir, st)
+	defer t.close()
 	for {
 		f, err := t.next()
 		if isEnd(err) {
@@ -156,28 +163,66 @@ func (c *castWriter) cutShort(end error) string {
 	return ""
 }
 
+// learn finds out which channels are mute. The track of what was typed does
+// not say.
+func (c *caster) learn(dir string) error {
+	_, err := read(dir, output, func(f frame) error {
+		if o, err := parseOpen(f.payload); f.kind == kindChannel && err == nil && mute(o.Kind) {
+			c.channels[f.channel] = &castChannel{mute: true}
+		}
+		return nil
+	})
+	return err
+}
+
 // Raw writes one output stream of a session, byte for byte as the target sent
 // it, all channels in the order of their bytes. A damaged recording is written
 // up to the damage, and the error names it.
 func (v *Vault) Raw(w io.Writer, session string, s Stream) error {
+	if s != Stdout && s != Stderr {
+		return gateway.Invalid("stream", "stream %d is not one of standard output and standard error", s)
+	}
+	return v.raw(w, session, output, func(f frame) bool { return f.kind == kind(s) })
+}
+
+// RawChannel writes one stream of one channel, byte for byte: of a transfer, the
+// protocol's own bytes, with the file in them; of a forward, the first FlowKeep.
+// Stdin may hold passwords: it is for the few whom the caller lets. A damaged
+// recording is written up to the damage, and the error names it.
+func (v *Vault) RawChannel(w io.Writer, session string, channel uint32, s Stream) error {
+	st := output
+	switch s {
+	case Stdout, Stderr:
+	case Stdin:
+		st = input
+	default:
+		return gateway.Invalid("stream", "stream %d is not known", s)
+	}
+	return v.raw(w, session, st, func(f frame) bool { return f.kind == kind(s) && f.channel == channel })
+}
+
+func (v *Vault) raw(w io.Writer, session string, st stream, takes func(frame) bool) error {
 	dir, err := v.find(session)
 	if err != nil {
 		return err
 	}
-	t := newTape(dir, output)
-	defer t.close()
-	for {
-		f, err := t.next()
-		if isEnd(err) {
-			return v.damaged(dir, err)
+	end, err := read(dir, st, func(f frame) error {
+		if !takes(f) {
+			return nil
 		}
-		if err != nil {
-			return err
-		}
-		if f.kind == kind(s) {
-			if _, err := w.Write(f.payload); err != nil {
-				return err
-			}
-		}
+		_, err := w.Write(f.payload)
+		return err
+	})
+	if err != nil {
+		return err
 	}
+	return v.damaged(dir, end)
+}
+
+// read tells the frames of a track that are there by now; end is io.EOF or
+// errTorn.
+func read(dir string, st stream, tell func(frame) error) (end, err error) {
+	t := newTape(dir, st)
+	defer t.close()
+	return tellAll(context.Background(), t, tell)
 }

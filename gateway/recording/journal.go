@@ -51,8 +51,8 @@ type journal struct {
 	done     []segmentSeal
 	total    uint64 // data bytes of all segments
 	last     time.Duration
-	ended    bool // the current segment has its footer
-	closed   bool
+	ended    bool                       // the current segment has its footer
+	closed   bool                       // append is refused
 	closing  []*os.File                 // full, not synced yet
 	newDir   bool                       // the folder has an entry that is not synced yet
 	dirty    time.Time                  // since when there are unsynced bytes; zero: none
@@ -278,13 +278,33 @@ func (j *journal) syncFiles(files []*os.File, newDir bool, dir *os.File) error {
 	return errors.Join(errs...)
 }
 
-// close writes the last footer, syncs, and closes every file whatever goes
-// wrong. Later appends are refused.
-func (j *journal) close(interrupted bool) ([]segmentSeal, error) {
+// shut refuses every later append, and lets go on who waits to make one.
+func (j *journal) shut() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.closed = true
 	j.release()
+}
+
+// appendLast writes a frame between shut and close. The segment may grow
+// beyond its limit by it.
+func (j *journal) appendLast(k kind, channel uint32, payload []byte) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err := j.fault.get(); err != nil {
+		return err
+	}
+	if err := j.put(k, channel, j.clock(), payload); err != nil {
+		return j.fault.fail(err)
+	}
+	return nil
+}
+
+// close writes the last footer, syncs, and closes every file whatever goes
+// wrong. shut comes first.
+func (j *journal) close(interrupted bool) ([]segmentSeal, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	if interrupted {
 		// A write that failed half-way may have left a piece of its frame.
 		if err := j.file.Truncate(j.size); err != nil {

@@ -32,13 +32,14 @@ type manifest struct {
 	Meta    Meta      `json:"meta"`
 }
 
-// Stream is one of the two output streams of a channel.
+// Stream is one of the streams of a channel.
 type Stream byte
 
-// The output streams.
+// The streams. Output takes the first two; Stdin is for RawChannel alone.
 const (
 	Stdout Stream = Stream(kindStdout)
 	Stderr Stream = Stream(kindStderr)
+	Stdin  Stream = Stream(kindInput)
 )
 
 // channelOpen is the payload of a kindChannel frame. A command that is not

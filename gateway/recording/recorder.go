@@ -29,6 +29,9 @@ type Recorder struct {
 	stop func(cause error) // ends the goroutine that syncs
 	done chan struct{}     // closed when it has ended
 
+	flowsMu sync.Mutex
+	flows   map[*flow]struct{} // forwards that have not ended
+
 	sealing sync.Once
 	sealed  Sealed
 	sealErr error
@@ -107,6 +110,9 @@ func (r *Recorder) Seal(reason gateway.EndReason) (Sealed, error) {
 }
 
 func (r *Recorder) seal(reason gateway.EndReason) (Sealed, error) {
+	r.out.shut()
+	r.in.shut()
+	r.sealFlows()
 	broken := r.fault.get()
 	out, outErr := r.out.close(broken != nil)
 	in, inErr := r.in.close(broken != nil)

@@ -174,7 +174,7 @@ func (v *Vault) makeDay(day string) error {
 func (v *Vault) recorder(m Meta, dir string, lock *os.File, begun time.Time) *Recorder {
 	r := &Recorder{
 		vault: v, meta: m, dir: dir, lock: lock, fault: newFault(), wake: make(chan struct{}, 1), urgent: make(chan struct{}, 1),
-		done: make(chan struct{}), over: make(chan struct{}),
+		done: make(chan struct{}), over: make(chan struct{}), flows: map[*flow]struct{}{},
 	}
 	track := func(s stream) *journal {
 		return &journal{
