@@ -59,7 +59,7 @@ type caster struct {
 // castChannel is what is known of one channel.
 type castChannel struct {
 	pty  bool
-	mute bool                  // its bytes are no text
+	kind gateway.ChannelKind   // empty where it is not known
 	held [kindInput + 1][]byte // by kind: the begin of a character
 	bare bool                  // the last byte was a carriage return
 }
@@ -82,7 +82,7 @@ func (c *caster) events(f frame) []Frame {
 	ch := c.channel(f.channel)
 	switch f.kind {
 	case kindStdout, kindStderr, kindInput:
-		if ch.mute {
+		if mute(ch.kind) {
 			return nil
 		}
 		if text := ch.text(f.kind, f.payload); text != "" {
@@ -115,7 +115,7 @@ func (c *caster) opened(f frame, out func(code, data string) Frame) []Frame {
 	if err != nil {
 		return []Frame{out("m", "a channel was opened whose description cannot be read")}
 	}
-	c.channels[f.channel] = &castChannel{pty: o.Pty != nil, mute: mute(o.Kind)}
+	c.channels[f.channel] = &castChannel{pty: o.Pty != nil, kind: o.Kind}
 	var events []Frame
 	if o.Pty != nil {
 		events = c.resized(o.Pty.Cols, o.Pty.Rows, out)
@@ -171,6 +171,8 @@ func (c *caster) exited(f frame, ch *castChannel, out func(code, data string) Fr
 		return append(events, out("x", strconv.FormatUint(uint64(*e.Status), 10)))
 	case e.Signal != "":
 		return append(events, out("m", "ended by signal "+e.Signal))
+	case ch.kind == gateway.ChannelForward: // its flow has told the end
+		return events
 	}
 	return append(events, out("m", "ended without a status"))
 }

@@ -114,6 +114,56 @@ func TestAsciicastOfPlainCommand(t *testing.T) {
 	}
 }
 
+// TestTransfersAreMarkers holds that neither a transfer's nor a forward's bytes
+// reach a screen or what was typed, and that a path cannot write on one.
+func TestTransfersAreMarkers(t *testing.T) {
+	c := newClock()
+	v := openVault(t, t.TempDir(), at(c))
+	sealIt(t, happened(t, c, v))
+	want := []string{
+		`[0.000000,"m","shell"]`,
+		`[1.000000,"o","$ "]`,
+		`[1.000000,"m","watched by eva"]`,
+		`[1.000000,"m","sftp"]`,
+		`[2.000000,"m","read /etc/hosts, 3 bytes, sha256 ba7816bf8f01…"]`,
+		`[2.000000,"m","refused write \"/x\\x1b]0;y\": this grant lets no upload"]`,
+		`[2.000000,"m","failed rename a to b: permission denied"]`,
+		`[2.000000,"m","cut write c from byte 10, 1 byte"]`,
+		`[2.000000,"m","forward to hist:5432"]`,
+		`[2.000000,"m","forward to hist:5432 ended: out 3 bytes, sha256 ba7816bf8f01…, in 1 byte, sha256 594e519ae499…"]`,
+		`[3.000000,"m","exit 1"]`,
+		`[3.000000,"m","ended by signal HUP"]`,
+	}
+	if diff := cmp.Diff(want, cast(t, v, "ses_1", 2)[1:]); diff != "" {
+		t.Error(diff)
+	}
+	var followed []string
+	must(t, v.Follow(t.Context(), "ses_1", func(f Frame) error {
+		if f.Code == "o" {
+			followed = append(followed, f.Data)
+		}
+		return nil
+	}))
+	if diff := cmp.Diff([]string{"$ "}, followed); diff != "" {
+		t.Errorf("followed: %s", diff)
+	}
+	var typed bytes.Buffer
+	must(t, v.Input(&typed, "ses_1"))
+	if lines := strings.Split(strings.TrimSpace(typed.String()), "\n"); len(lines) != 2 || lines[1] != `[1.000000,"i","hunter2\r"]` {
+		t.Errorf("typed: %q", lines[1:])
+	}
+	for s, want := range map[Stream]string{Stdin: "\x00\x00\x00\x05\x01", Stdout: "\x00\x00\x00\x05\x02\x1b", Stderr: ""} {
+		var b bytes.Buffer
+		must(t, v.RawChannel(&b, "ses_1", 2, s))
+		if b.String() != want {
+			t.Errorf("stream %d of the transfer is %q, want %q", s, b.String(), want)
+		}
+	}
+	if err := v.Raw(&typed, "ses_1", Stdin); !gateway.IsCode(err, gateway.CodeInvalid) {
+		t.Errorf("what was typed, by the way of what was shown: %v", err)
+	}
+}
+
 // TestAsciicastSaysThatItWasCutShort holds the last line of a recovered one.
 func TestAsciicastSaysThatItWasCutShort(t *testing.T) {
 	root, _ := halfWritten(t)

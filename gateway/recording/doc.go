@@ -1,5 +1,5 @@
 // Package recording keeps what a session did: it writes, seals, recovers,
-// verifies, replays and searches.
+// verifies, replays, indexes and searches.
 //
 // It owns the folder of recordings and nothing else: it does not know what a
 // grant is, who may watch, or what becomes of a session whose recorder has
@@ -24,6 +24,8 @@
 //   - A recording that ended without Seal is sealed by Recover with the whole
 //     frames it has, marked interrupted, its torn bytes counted and kept aside.
 //   - Verify names the file and the offset of any single flipped bit.
+//   - Of a forward, FlowKeep bytes of each direction are kept and all are counted
+//     and hashed; the account is less than FlowStep behind, also after kill -9.
 //
 // What was typed lies in files of its own, so that it can be kept from those
 // who may only watch. Access is decided by the caller.

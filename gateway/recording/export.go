@@ -168,7 +168,7 @@ func (c *castWriter) cutShort(end error) string {
 func (c *caster) learn(dir string) error {
 	_, err := read(dir, output, func(f frame) error {
 		if o, err := parseOpen(f.payload); f.kind == kindChannel && err == nil && mute(o.Kind) {
-			c.channels[f.channel] = &castChannel{mute: true}
+			c.channels[f.channel] = &castChannel{kind: o.Kind}
 		}
 		return nil
 	})

@@ -26,8 +26,11 @@ func patternAt(from, n int) []byte {
 	return b
 }
 
-// writeUntilKilled shows and types without end, and says on its stdout how far
-// each has got once Output and Input have returned.
+// acknowledged is how far a writer says it has got.
+type acknowledged struct{ shown, typed, forwarded int }
+
+// writeUntilKilled shows, types and forwards without end, and says on its stdout
+// how far each has got once Output and Input have returned.
 func writeUntilKilled(dir string) {
 	die := func(err error) {
 		if err != nil {
@@ -41,13 +44,17 @@ func writeUntilKilled(dir string) {
 	die(err)
 	c, err := r.Channel(1, gateway.Channel{Kind: gateway.ChannelShell})
 	die(err)
-	for out, in := 0, 0; ; {
+	f, err := r.Channel(2, gateway.Channel{Kind: gateway.ChannelForward, To: "hist:5432"})
+	die(err)
+	for a := (acknowledged{}); ; {
 		n := 1 + rand.IntN(9000)
-		die(c.Output(Stdout, patternAt(out, n)))
-		out += n
-		die(c.Input(patternAt(in, 3)))
-		in += 3
-		fmt.Println(out, in)
+		die(c.Output(Stdout, patternAt(a.shown, n)))
+		a.shown += n
+		die(c.Input(patternAt(a.typed, 3)))
+		a.typed += 3
+		die(f.Output(Stdout, patternAt(a.forwarded, 3*n)))
+		a.forwarded += 3 * n
+		fmt.Println(a.shown, a.typed, a.forwarded)
 	}
 }
 
@@ -58,7 +65,7 @@ func TestP3KillLosesNothingShown(t *testing.T) {
 	must(t, err)
 	for round := range 20 {
 		dir := t.TempDir()
-		shown, typed := killWriter(t, self, dir, 1+rand.IntN(200))
+		said := killWriter(t, self, dir, 1+rand.IntN(200))
 		v := openVault(t, dir)
 		all, err := v.Recover(t.Context())
 		must(t, err)
@@ -66,16 +73,17 @@ func TestP3KillLosesNothingShown(t *testing.T) {
 			t.Fatalf("round %d: recovered %+v", round, all)
 		}
 		var raw bytes.Buffer
-		must(t, v.Raw(&raw, "killed", Stdout))
-		if raw.Len() < shown {
-			t.Fatalf("round %d: %d bytes were shown, %d are recorded", round, shown, raw.Len())
+		must(t, v.RawChannel(&raw, "killed", 1, Stdout))
+		if raw.Len() < said.shown {
+			t.Fatalf("round %d: %d bytes were shown, %d are recorded", round, said.shown, raw.Len())
 		}
 		if !bytes.Equal(raw.Bytes(), patternAt(0, raw.Len())) {
 			t.Fatalf("round %d: the record is not what was shown", round)
 		}
-		if got := all[0].Sealed.BytesIn; got < int64(typed) {
-			t.Fatalf("round %d: %d bytes were typed, %d are recorded", round, typed, got)
+		if got := all[0].Sealed.BytesIn; got < int64(said.typed) {
+			t.Fatalf("round %d: %d bytes were typed, %d are recorded", round, said.typed, got)
 		}
+		checkFlow(t, v, said.forwarded)
 		must(t, v.Verify("killed"))
 		if info, err := v.Find("killed"); err != nil || info.State != Interrupted || info.Reason != gateway.EndCrashed {
 			t.Fatalf("round %d: %+v, %v", round, info, err)
@@ -83,28 +91,48 @@ func TestP3KillLosesNothingShown(t *testing.T) {
 	}
 }
 
+// checkFlow holds what a kill leaves of a forward: its first bytes, and an
+// account that is right and less than a step behind.
+func checkFlow(t *testing.T, v *Vault, forwarded int) {
+	t.Helper()
+	var raw bytes.Buffer
+	must(t, v.RawChannel(&raw, "killed", 2, Stdout))
+	if raw.Len() < min(forwarded, FlowKeep) || raw.Len() > FlowKeep || !bytes.Equal(raw.Bytes(), patternAt(0, raw.Len())) {
+		t.Fatalf("%d bytes were forwarded and %d are kept", forwarded, raw.Len())
+	}
+	x, err := v.Index(t.Context(), "killed")
+	must(t, err)
+	if len(x.Flows) == 0 && forwarded == 0 {
+		return
+	}
+	told := int(x.Flows[0].BytesOut)
+	if forwarded-told >= FlowStep || x.Flows[0].SHA256Out != gateway.DigestOf(patternAt(0, told)) || x.Flows[0].Ended {
+		t.Fatalf("%d bytes were forwarded and the flow is told as %+v", forwarded, x.Flows[0])
+	}
+}
+
 // killWriter starts a writer, kills it after some acknowledgements, and
 // answers the last one that it gave.
-func killWriter(t *testing.T, self, dir string, after int) (shown, typed int) {
+func killWriter(t *testing.T, self, dir string, after int) (said acknowledged) {
 	t.Helper()
 	child := exec.Command(self)
 	child.Env = append(os.Environ(), childDir+"="+dir)
 	var complaint strings.Builder
 	child.Stderr = &complaint
-	said, err := child.StdoutPipe()
+	out, err := child.StdoutPipe()
 	must(t, err)
 	must(t, child.Start())
-	lines := bufio.NewScanner(said)
+	lines := bufio.NewScanner(out)
 	for n := 0; lines.Scan(); n++ {
 		if n == after {
 			must(t, child.Process.Kill())
 		}
 		// A last line that the kill has cut short is no acknowledgement, but
 		// neither can it be told from one: what it says is less than the truth.
-		_, _ = fmt.Sscan(lines.Text(), &shown, &typed)
+		_, _ = fmt.Sscan(lines.Text(), &said.shown, &said.typed, &said.forwarded)
 	}
 	if err := child.Wait(); child.ProcessState.Exited() {
 		t.Fatalf("the writer ended by itself: %v: %s", err, complaint.String())
 	}
-	return shown, typed
+	return said
 }
