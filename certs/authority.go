@@ -29,6 +29,7 @@ const (
 type Authority struct {
 	machine ed25519.PrivateKey
 	user    ssh.Signer
+	login   ssh.Signer // of engineers' login certificates; no target trusts it
 	host    ssh.Signer
 	hostKey ssh.Signer
 	web     ed25519.PrivateKey // what the web authority's key is derived from
@@ -56,7 +57,7 @@ func New(vault Vault, now func() time.Time) (*Authority, error) {
 	if a.web, err = vault.Key("web-ca"); err != nil {
 		return nil, err
 	}
-	for name, into := range map[string]*ssh.Signer{"ssh-user-ca": &a.user, "ssh-host-ca": &a.host, "ssh-host": &a.hostKey} {
+	for name, into := range map[string]*ssh.Signer{"ssh-user-ca": &a.user, "ssh-login-ca": &a.login, "ssh-host-ca": &a.host, "ssh-host": &a.hostKey} {
 		key, err := vault.Key(name)
 		if err != nil {
 			return nil, err

@@ -54,8 +54,8 @@ func TestKeysAreMadeOnceAndKept(t *testing.T) {
 			t.Errorf("%s has mode %v (%v)", e.Name(), info.Mode(), err)
 		}
 	}
-	if len(entries) != 5 {
-		t.Errorf("%v, want 5 files", entries)
+	if len(entries) != 6 {
+		t.Errorf("%v, want 6 files", entries)
 	}
 }
 

@@ -24,6 +24,8 @@ const (
 	KeyRemoved    Name = "authenticator.removed"
 	SSHKeyAdded   Name = "sshkey.added"
 	SSHKeyRemoved Name = "sshkey.removed"
+	SSHCertIssued Name = "sshcert.issued"
+	SSHCertEnded  Name = "sshcert.revoked"
 	LoginMade     Name = "login.made"
 	LoginRefused  Name = "login.refused"
 	LoginEnded    Name = "login.ended"

@@ -59,6 +59,7 @@ var faces = map[Name]face{
 	PersonAdmitted: {classUser, 2, 2}, PersonInvited: {classUser, 4, 2},
 	KeyEnrolled: {classUser, 12, 2}, KeyRemoved: {classUser, 13, 2},
 	SSHKeyAdded: {classUser, 2, 2}, SSHKeyRemoved: {classUser, 2, 2},
+	SSHCertIssued: {classUser, 2, 2}, SSHCertEnded: {classUser, 2, 2},
 
 	LoginMade: {classAuth, 1, 1}, LoginRefused: {classAuth, 1, 3}, LoginEnded: {classAuth, 2, 1},
 	TouchRefused: {classAuth, activityOther, 3},

@@ -234,8 +234,8 @@ func (s *Service) removal(ctx context.Context, signed statement.Signed, signer, 
 func (s *Service) Owner(ctx context.Context, key ssh.PublicKey) (gateway.Person, gateway.SSHKey, error) {
 	const next = "add your key in the browser under Keys, or connect with the one that you added"
 	var nobody gateway.Person
-	if _, ok := key.(*ssh.Certificate); ok {
-		return nobody, gateway.SSHKey{}, gateway.Refused("ssh-key", next, "SSH certificates are not taken")
+	if cert, ok := key.(*ssh.Certificate); ok {
+		return s.certified(ctx, cert)
 	}
 	k, err := s.chain.SSHKey(ctx, ssh.FingerprintSHA256(key))
 	if err != nil {

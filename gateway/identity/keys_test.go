@@ -105,7 +105,7 @@ func TestSSHCertificateIsNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _, err = w.svc.Owner(t.Context(), cert)
-	refused(t, err, "certificates are not taken")
+	refused(t, err, "not known here")
 }
 
 // Somebody who may remove his own key cannot remove another's by naming

@@ -30,6 +30,9 @@ type Chain interface {
 	Authenticator(ctx context.Context, credential string) (gateway.Authenticator, error)
 	SSHKey(ctx context.Context, fingerprint string) (gateway.SSHKey, error)
 	Invitation(ctx context.Context, id string) (gateway.Invitation, error)
+	// SSHCertificate is what the statement behind an SSH certificate says,
+	// beside a refusal too.
+	SSHCertificate(ctx context.Context, by gateway.Digest) (gateway.SSHCertificate, error)
 	// CheckFresh holds a statement that is handed in to its proofs, to what
 	// entitles its signer, and to statement.Fresh.
 	CheckFresh(ctx context.Context, s statement.Signed) (trust.Checked, error)
@@ -56,8 +59,9 @@ type PolicyFunc func(p gateway.Person, f EnrolFacts) *gateway.Error
 func (f PolicyFunc) MayEnrol(p gateway.Person, facts EnrolFacts) *gateway.Error { return f(p, facts) }
 
 // Floor remembers outside the database what must not come back: subjects are
-// "key-removed:CREDENTIAL" and "sshkey-removed:FINGERPRINT", raised to the
-// moment of removal in Unix microseconds.
+// "key-removed:CREDENTIAL", "sshkey-removed:FINGERPRINT" and
+// "sshcert-removed:FINGERPRINT", raised to the moment of removal in Unix
+// microseconds.
 type Floor interface {
 	Raise(subject string, version uint64) error
 }
@@ -72,8 +76,11 @@ type Config struct {
 	RP        statement.RelyingParty
 	Gateway   string // URL
 	Providers []Provider
-	Now       func() time.Time
-	Logger    *slog.Logger
+	// Seal and Windows issue SSH certificates; without them none is taken.
+	Seal    Seal
+	Windows Windows
+	Now     func() time.Time
+	Logger  *slog.Logger
 }
 
 // Service is the room.
@@ -82,6 +89,8 @@ type Service struct {
 	chain  Chain
 	policy Policy
 	floor  Floor
+	seal   Seal
+	grants Windows
 	rp     statement.RelyingParty
 	url    string
 	now    func() time.Time
@@ -97,6 +106,7 @@ type Service struct {
 	enrols    *table[*enrolment]
 	spent     *table[struct{}]
 	awaiting  *pendings
+	terminals *terminals
 }
 
 // New checks the configuration and returns the room. It dials nobody.
@@ -126,10 +136,10 @@ func New(c Config) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{
-		store: c.Store, chain: c.Chain, policy: c.Policy, floor: c.Floor, rp: c.RP, url: c.Gateway, now: c.Now, log: c.Logger,
+		store: c.Store, chain: c.Chain, policy: c.Policy, floor: c.Floor, seal: c.Seal, grants: c.Windows, rp: c.RP, url: c.Gateway, now: c.Now, log: c.Logger,
 		web: web, sealer: sealer, strangers: newStrangers(c.Now),
 		drafts: newTable[draft](c.Now, maxDrafts, maxDraftsEach), sshDrafts: newTable[sshDraft](c.Now, maxDrafts, maxDraftsEach), enrols: newTable[*enrolment](c.Now, maxEnrols, maxEnrolsEach),
-		spent: newTable[struct{}](c.Now, maxSpent, maxSpent), awaiting: newPendings(),
+		spent: newTable[struct{}](c.Now, maxSpent, maxSpent), awaiting: newPendings(), terminals: newTerminals(c.Now),
 	}
 	base, err := url.Parse(c.Gateway)
 	if err != nil || base.Host == "" {

@@ -17,6 +17,8 @@ type Store interface {
 	Authenticators(ctx context.Context, person string) ([]gateway.Authenticator, error) // removed ones too, oldest first
 	SSHKey(ctx context.Context, fingerprint string) (gateway.SSHKey, error)
 	SSHKeys(ctx context.Context, person string) ([]gateway.SSHKey, error)
+	SSHCertificate(ctx context.Context, fingerprint string) (gateway.SSHCertificate, error)
+	SSHCertificates(ctx context.Context, person string) ([]gateway.SSHCertificate, error) // newest first, revoked and ended ones too
 	Invitation(ctx context.Context, id string) (gateway.Invitation, error)
 	InvitationByKey(ctx context.Context, publicKey []byte) (gateway.Invitation, error)
 	Login(ctx context.Context, hash gateway.Digest) (gateway.Login, error)
@@ -44,6 +46,8 @@ type Tx interface {
 	RemoveSSHKey(fingerprint string, at time.Time) error
 	// SetSSHCounter is SetCounter for an SSH security key.
 	SetSSHCounter(fingerprint string, from, to uint32) error
+	PutSSHCertificate(c gateway.SSHCertificate) error // gateway.ErrUsed if the key was ever certified
+	RemoveSSHCertificate(fingerprint string, at time.Time) error
 	PutInvitation(i gateway.Invitation) error
 	// UseInvitation marks it used; gateway.ErrUsed if it was.
 	UseInvitation(id string, at time.Time) error

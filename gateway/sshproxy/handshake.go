@@ -16,8 +16,8 @@ import (
 	"github.com/portcullis/portcullis/gateway/statement"
 )
 
-// userKeys are the algorithms that an engineer's key may sign with. No
-// certificates: whose key it is stands in a signed statement, not in them.
+// userKeys are the algorithms that an engineer's key may sign with, a
+// certified one too: whose it is stands in a signed statement, not in it.
 var userKeys = []string{
 	ssh.KeyAlgoED25519, ssh.KeyAlgoSKED25519, ssh.KeyAlgoSKECDSA256,
 	ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521, ssh.KeyAlgoRSASHA256, ssh.KeyAlgoRSASHA512,
@@ -114,7 +114,7 @@ func (h *handshake) run() (*ssh.ServerConn, <-chan ssh.NewChannel, <-chan *ssh.R
 // alone is told why.
 func (h *handshake) offered(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
 	h.offers++
-	_, k, err := h.p.c.Identity.Owner(h.ctx, key)
+	_, k, err := h.owner(key)
 	switch {
 	case err == nil || k.Person != "":
 		return nil, nil
@@ -134,7 +134,7 @@ func (h *handshake) proven(meta ssh.ConnMetadata, key ssh.PublicKey, _ *ssh.Perm
 	if h.proof != nil {
 		return h.letHold(meta, h.proof)
 	}
-	person, k, err := h.p.c.Identity.Owner(h.ctx, key)
+	person, k, err := h.owner(key)
 	ad := &admission{person: person, key: key}
 	if err != nil {
 		ad.person.Name = k.Person
@@ -309,7 +309,7 @@ func (h *handshake) touch(meta ssh.ConnMetadata, ad *admission, ask ssh.Keyboard
 // still asks again what let the connection wait: a key of a vendor that was
 // suspended meanwhile, or a grant that is over, waits for nothing.
 func (h *handshake) still(ad *admission) error {
-	if _, _, err := h.p.c.Identity.Owner(h.ctx, ad.key); err != nil {
+	if _, _, err := h.owner(ad.key); err != nil {
 		return err
 	}
 	_, _, err := h.p.c.Access.Usable(h.ctx, ad.person, ad.target, ad.account)

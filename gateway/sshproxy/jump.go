@@ -160,7 +160,7 @@ func (h *handshake) trustOuter(cfg *ssh.ServerConfig) {
 	cfg.NoClientAuth = true
 	cfg.NoClientAuthCallback = h.jumped
 	cfg.VerifiedPublicKeyCallback = func(meta ssh.ConnMetadata, key ssh.PublicKey, _ *ssh.Permissions, _ string) (*ssh.Permissions, error) {
-		person, _, err := h.p.c.Identity.Owner(h.ctx, key)
+		person, _, err := h.owner(key)
 		if err != nil || person.Name != h.jump.outer.person.Name {
 			return nil, errors.New("a key of somebody else than the outer connection's")
 		}
@@ -174,7 +174,7 @@ func (h *handshake) jumped(meta ssh.ConnMetadata) (*ssh.Permissions, error) {
 	if h.refused != nil {
 		return nil, h.refused
 	}
-	person, k, err := h.p.c.Identity.Owner(h.ctx, h.jump.outer.key)
+	person, k, err := h.owner(h.jump.outer.key)
 	ad := &admission{person: person, key: h.jump.outer.key, target: h.jump.target}
 	if err != nil {
 		ad.person.Name = k.Person

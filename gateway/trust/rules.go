@@ -31,7 +31,7 @@ func ruleOf(k statement.Kind) rule {
 		return rule{roles: gateway.StaffRoles} // which of them, policy says
 	case statement.KindOpen:
 		return rule{self: true, sshKey: true}
-	case statement.KindSSHKey, statement.KindEnrol:
+	case statement.KindSSHKey, statement.KindSSHCert, statement.KindEnrol:
 		return rule{self: true}
 	}
 	return rule{}
@@ -48,6 +48,8 @@ func subject(b statement.Body) string {
 	case *statement.SSHKeyAdd:
 		return b.Person
 	case *statement.SSHKeyRemove:
+		return b.Person
+	case *statement.SSHCertIssue:
 		return b.Person
 	case *statement.Open:
 		return b.Person

@@ -1,0 +1,53 @@
+package sshproxy
+
+import (
+	"net/netip"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/portcullis/portcullis/gateway"
+)
+
+// sourceAddress is the one critical option that a certificate may carry
+// (PROTOCOL.certkeys). Identity has held its value to a signed statement.
+const sourceAddress = "source-address"
+
+// owner asks whose a key is, and holds a certificate to where its connection
+// comes from. The permissions of no certificate reach the library, so that
+// no-touch-required is never acted upon.
+func (h *handshake) owner(key ssh.PublicKey) (gateway.Person, gateway.SSHKey, error) {
+	person, k, err := h.p.c.Identity.Owner(h.ctx, key)
+	cert, ok := key.(*ssh.Certificate)
+	if err != nil || !ok {
+		return person, k, err
+	}
+	if err := allowed(cert, h.nc.RemoteAddr().String()); err != nil {
+		return gateway.Person{}, k, err
+	}
+	return person, k, nil
+}
+
+// allowed refuses critical options that are not understood, and an address
+// outside the networks that the certificate is good from.
+func allowed(cert *ssh.Certificate, source string) error {
+	const next = "run `portcullis login` for another"
+	for name := range cert.CriticalOptions {
+		if name != sourceAddress {
+			return gateway.Refused("ssh-certificate", next, "this SSH certificate asks for %s, which is not understood here", gateway.Quote(printable(name, 64)))
+		}
+	}
+	list, ok := cert.CriticalOptions[sourceAddress]
+	if !ok {
+		return nil
+	}
+	if from, err := netip.ParseAddrPort(source); err == nil {
+		for text := range strings.SplitSeq(list, ",") {
+			n, err := netip.ParsePrefix(text)
+			if err == nil && n.Contains(from.Addr().Unmap().WithZone("")) {
+				return nil
+			}
+		}
+	}
+	return gateway.Refused("networks", "connect from a network that the operator has on file", "this SSH certificate is not good from %s", gateway.Quote(source))
+}
