@@ -38,6 +38,7 @@ var rooms = []struct {
 	{"gateway/trust/trusttest", []string{"gateway/trust", "gateway/directory", "gateway/identity/softkey"}, "a fixture stands on the chain and a software key, not on the rooms that use it"},
 	{"gateway/audit", nil, "every room writes to the log; a log that knows a room makes a circle"},
 	{"gateway/recording", nil, "a recording must be writable and provable when everything else is broken"},
+	{"gateway/recording/search", []string{"gateway/recording"}, "an index is derived from recordings; nothing that writes or proves one may wait for it"},
 	{"gateway/directory", []string{"gateway/audit", "gateway/trust"}, "who and what there is does not depend on what they do"},
 	{"gateway/identity", []string{"gateway/audit", "gateway/trust"}, "who you are must not depend on what you may"},
 	{"gateway/identity/softkey", nil, "a key outside the gateway knows nothing of its inside"},
@@ -73,7 +74,7 @@ var foreign = []struct {
 	{"math/rand", nil, "a number that can be foretold becomes a token one day; use crypto/rand"},
 	{"math/rand/v2", nil, "a number that can be foretold becomes a token one day; use crypto/rand"},
 	{"os/exec", []string{"cmd", "e2e"}, "nothing that a vendor sends may reach a command line: the serving rooms run no programs"},
-	{"database/sql", []string{"gateway/store"}, "a room asks its store interface; SQL in two places is two truths"},
+	{"database/sql", []string{"gateway/store", "gateway/recording/search"}, "a room asks its store interface; SQL in two places is two truths (the search index holds none: it is derived)"},
 	{"unsafe", nil, "no figure has asked for it yet"},
 	{"log", []string{"cmd"}, "rooms are handed a *slog.Logger; the global one belongs to nobody"},
 }
