@@ -158,15 +158,9 @@ type RecordingInfo struct {
 	Digest      gateway.Digest `json:"digest,omitzero"`
 }
 
-// Hit is one line of a recording's output that holds what was searched for.
-type Hit struct {
-	Session string        `json:"session"`
-	At      time.Duration `json:"at_ns"`
-	Line    string        `json:"line"`
-}
-
 // Recordings replays and searches.
 type Recordings interface {
+	Indexer
 	Find(ctx context.Context, session string) (RecordingInfo, error)
 	// Asciicast writes the recording as asciicast of version 2 or 3.
 	Asciicast(ctx context.Context, w io.Writer, session string, version int) error
@@ -175,7 +169,7 @@ type Recordings interface {
 	// Follow hands over asciicast lines from the beginning on, header first,
 	// as they come, until the recording is sealed or ctx ends.
 	Follow(ctx context.Context, session string, line func([]byte) error) error
-	Search(ctx context.Context, text string, sessions []string, limit int) ([]Hit, error)
+	Search(ctx context.Context, q RecordingQuery) (Hits, error)
 	Verify(ctx context.Context, session string) error
 }
 
@@ -243,8 +237,9 @@ type Policy interface {
 	May(ctx context.Context, p gateway.Person, c Capability, object string) error
 }
 
-// Config is what a Server is made of. Every field but Policy, Machine and
-// SSHTouches is needed; without SSHTouches a touch needs a browser.
+// Config is what a Server is made of. Every field but Policy, Machine,
+// Certificates and SSHTouches is needed; without SSHTouches a touch needs a
+// browser.
 type Config struct {
 	Directory  Directory
 	Access     Access
@@ -254,8 +249,10 @@ type Config struct {
 	Audit      Audit
 	Touches    Touches
 	SSHTouches SSHTouches
-	Policy     Policy
-	Acts       map[statement.Kind]Act
+	// Certificates issues SSH certificates; nil: none here.
+	Certificates Certificates
+	Policy       Policy
+	Acts         map[statement.Kind]Act
 	// Machine signs for root at the local socket; nil refuses signed acts there.
 	Machine func(statement.Body) (statement.Signed, error)
 	Now     func() time.Time

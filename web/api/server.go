@@ -102,6 +102,7 @@ var routes = []route{
 	{"POST /sessions/{id}/thaw", "Let what was held pass", (*Server).thawSession},
 	{"GET /recordings", "List recordings, or search in them with text=", (*Server).recordings},
 	{"GET /recordings/{id}", "Show what is known of a recording", (*Server).recording},
+	{"GET /recordings/{id}/index", "What happened in a recording: channels, files, flows and notes", (*Server).index},
 	{"GET /recordings/{id}/asciicast", "Replay, as asciicast (version=2 or 3)", (*Server).asciicast},
 	{"GET /recordings/{id}/input", "What was typed, as asciicast", (*Server).input},
 	{"GET /recordings/{id}/live", "Watch a live session as server-sent events", (*Server).watch},

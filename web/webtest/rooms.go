@@ -287,11 +287,36 @@ func (r recordings) Follow(ctx context.Context, id string, line func([]byte) err
 	return ctx.Err()
 }
 
-func (r recordings) Search(_ context.Context, text string, ids []string, _ int) ([]api.Hit, error) {
-	if !strings.Contains("systemctl status dispatcher", text) || len(ids) == 0 {
-		return nil, nil
+func (r recordings) Search(_ context.Context, q api.RecordingQuery) (api.Hits, error) {
+	if len(r.World.Sessions) == 0 || !strings.Contains("systemctl status dispatcher", q.Text) {
+		return api.Hits{}, nil
 	}
-	return []api.Hit{{Session: ids[0], At: 3900 * time.Millisecond, Line: "maint@headend-1:~$ systemctl status dispatcher"}, {Session: ids[0], At: 4300 * time.Millisecond, Line: "● dispatcher.service - Meter command dispatcher"}}, nil
+	x := r.World.Sessions[0].ID
+	return api.Hits{Items: []api.Hit{
+		{Session: x, At: 3900 * time.Millisecond, Kind: "command", Line: "maint@headend-1:~$ systemctl status dispatcher"},
+		{Session: x, At: 4300 * time.Millisecond, Kind: "output", Line: "● dispatcher.service - Meter command dispatcher"},
+	}}, nil
+}
+
+// Index tells of the cast, and of what leaves no trace on a screen.
+func (r recordings) Index(_ context.Context, id string) (api.Index, error) {
+	ok, failed := uint32(0), uint32(1)
+	at := func(ms int) time.Duration { return time.Duration(ms) * time.Millisecond }
+	return api.Index{
+		Channels: []api.IndexChannel{
+			{At: at(200), Kind: gateway.ChannelShell, Pty: true, BytesOut: 842, BytesIn: 60, Ended: at(11_200), Status: &ok},
+			{At: at(1700), Channel: 1, Kind: gateway.ChannelExec, Command: "uname -a", BytesOut: 58, Ended: at(1750), Status: &failed},
+			{At: at(4500), Channel: 2, Kind: gateway.ChannelSFTP, BytesOut: 91_204, BytesIn: 812_118},
+			{At: at(4800), Channel: 3, Kind: gateway.ChannelForward, To: "historian.norte.example:5432", BytesOut: 9_120_002, BytesIn: 44_120},
+		},
+		Files: []api.IndexFile{
+			{At: at(4600), Channel: 2, File: gateway.File{Op: gateway.FileRead, Path: "/var/log/dispatcher.log", Bytes: 91_204, SHA256: digest("log"), Whole: true, Verdict: gateway.FileDone}},
+			{At: at(4700), Channel: 2, File: gateway.File{Op: gateway.FileWrite, Path: "/opt/dispatcher/firmware-3.2.1.bin", Bytes: 812_004, SHA256: digest("firmware"), Whole: true, Verdict: gateway.FileDone}},
+			{At: at(4750), Channel: 2, File: gateway.File{Op: gateway.FileRename, Path: "/etc/shadow", To: "/tmp/x", Verdict: gateway.FileRefused, Why: "this grant lets no upload"}},
+		},
+		Flows: []api.IndexFlow{{At: at(4800), Channel: 3, Flow: gateway.Flow{To: "historian.norte.example:5432", From: "127.0.0.1:51000", BytesIn: 44_120, BytesOut: 9_120_002, KeptIn: 44_120, KeptOut: 262_144, SHA256In: digest("in"), SHA256Out: digest("out")}}},
+		Notes: []api.IndexNote{{At: at(3800), Text: "frozen by omar: who is this?"}, {At: at(3900), Text: "watched by rita"}, {At: at(5000), Text: "the window ends in 5 minutes"}},
+	}, r.did("index %s", id)
 }
 
 func (r recordings) Verify(_ context.Context, id string) error { return r.did("verify %s", id) }
