@@ -14,7 +14,11 @@ func (s *Server) keys(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return s.show(v, "keys", "My keys", map[string]any{"Keys": keys, "SSH": sshKeys, "Gateway": s.ssh})
+	certs, err := s.shownCertificates(v)
+	if err != nil {
+		return err
+	}
+	return s.show(v, "keys", "My keys", map[string]any{"Keys": keys, "SSH": sshKeys, "Gateway": s.ssh, "Certificates": certs, "Issues": s.cfg.Certificates != nil})
 }
 
 // touch is the page that the link in the terminal leads to: the connection

@@ -84,9 +84,11 @@ type Config struct {
 	URL    string // as people type it: https://gateway.example
 	SSH    string // host or host:port that engineers connect to by ssh
 	HostCA string // its SSH host authority as a line of authorized_keys; empty: the pages show no jump
-	Node   string
-	Secure bool // the listener, or what stands before it, speaks TLS
-	Now    func() time.Time
+	// Certificates shows SSH certificates; nil: none is issued here.
+	Certificates Certificates
+	Node         string
+	Secure       bool // the listener, or what stands before it, speaks TLS
+	Now          func() time.Time
 }
 
 // acts reports whether a kind of statement can be signed here.

@@ -120,6 +120,9 @@ var entries = []entry{
 	{"GET /targets/{name}/edit", staff, api.Administer, (*Server).targetForm},
 
 	{"GET /keys", signedIn, "", (*Server).keys},
+	{"POST /keys/certificates/revoke", signedIn, "", (*Server).revokeCertificate},
+	{"GET /certificate/{id}", signedIn, "", (*Server).certificate},
+	{"POST /certificate/{id}/refuse", signedIn, "", (*Server).refuseCertificate},
 	{"GET /touch/{id}", signedIn, "", (*Server).touch},
 	{"POST /touch/{id}/refuse", signedIn, "", (*Server).refuseTouch},
 	{"GET /help", open, "", (*Server).help},

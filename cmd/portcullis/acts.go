@@ -40,6 +40,7 @@ func (r *rooms) acts() map[statement.Kind]api.Act {
 		statement.KindKeyRemove: r.keyRemoveAct(),
 		statement.KindSSHKey:    r.sshKeyAct(),
 		statement.KindSSHRemove: r.sshRemoveAct(),
+		statement.KindSSHCert:   r.sshCertAct(),
 		statement.KindApprove:   r.approveAct(),
 		statement.KindOpen:      r.openAct(),
 		statement.KindSuspend:   r.suspendAct(),

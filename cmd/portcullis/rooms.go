@@ -179,7 +179,7 @@ func (r *rooms) openPeople() (err error) {
 	}
 	r.identity, err = identity.New(identity.Config{
 		Store: r.store.Identity(), Chain: r.chain, Policy: identity.PolicyFunc(r.mayEnrol), Floor: r.floor,
-		RP: r.cfg.RelyingParty(), Gateway: r.cfg.URL, Providers: providers, Now: time.Now, Logger: r.log,
+		RP: r.cfg.RelyingParty(), Gateway: r.cfg.URL, Providers: providers, Seal: r.keys, Windows: windows{r}, Now: time.Now, Logger: r.log,
 	})
 	return err
 }

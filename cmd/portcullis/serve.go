@@ -135,13 +135,13 @@ func (g *gatewayd) shout() {
 func (g *gatewayd) joinPages() (err error) {
 	g.api, err = api.New(api.Config{
 		Directory: g.directory, Access: shownAccess{g.access}, Sessions: shownSessions{g.sessions, g.store.Session()}, KillSwitch: shownGate{g.killswitch, g.rooms},
-		Recordings: shownRecordings{g.recordings}, Audit: shownAudit{g.audit, g.checkpoint}, Touches: shownTouches{g.identity}, SSHTouches: sshTouches{g}, Policy: shownPolicy{g.policy},
+		Recordings: shownRecordings{g.recordings}, Audit: shownAudit{g.audit, g.checkpoint}, Touches: shownTouches{g.identity}, SSHTouches: sshTouches{g}, Certificates: certificates{g}, Policy: shownPolicy{g.policy},
 		Acts: g.acts(), Machine: g.sign, Now: time.Now, Logger: g.log, Version: version(),
 	})
 	if err != nil {
 		return err
 	}
-	g.pages, err = web.New(web.Config{API: g.api, Identity: shownIdentity{g.identity}, URL: g.cfg.URL, SSH: g.sshAddress(), HostCA: line(g.keys.HostCAPublic()), Node: g.cfg.Node, Secure: !g.cfg.plain(), Now: time.Now})
+	g.pages, err = web.New(web.Config{API: g.api, Identity: shownIdentity{g.identity}, Certificates: certificates{g}, URL: g.cfg.URL, SSH: g.sshAddress(), HostCA: line(g.keys.HostCAPublic()), Node: g.cfg.Node, Secure: !g.cfg.plain(), Now: time.Now})
 	return err
 }
 

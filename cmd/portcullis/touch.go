@@ -24,7 +24,7 @@ import (
 )
 
 // touchCall bounds one call of the gateway.
-const touchCall = 20 * time.Second
+const touchCall = 30 * time.Second // longer than the gateway waits for a touch in one
 
 type touchCmd struct {
 	What   string `arg:"" name:"account+target" help:"What to open: ACCOUNT+TARGET, or TARGET where there is one account."`

@@ -13,7 +13,7 @@ import (
 	"github.com/portcullis/portcullis/gateway"
 )
 
-// Bounds of the two routes that nobody signs in for. One person touches a few
+// Bounds of the routes that nobody signs in for. One person touches a few
 // times a minute; an office stands behind one address.
 const (
 	touchesPerMinute = 60
@@ -62,6 +62,8 @@ type SSHTouches interface {
 var openRoutes = []route{
 	{"POST /touch/begin", "Draw up the opening of a session, for an SSH security key to sign", (*Server).touchBegin},
 	{"POST /touch/finish", "Hand in the SSHSIG: a ticket for one connection within 60 s", (*Server).touchFinish},
+	{"POST /certificate/begin", "Ask for an SSH certificate of a fresh key: a link, a code, a ticket", (*Server).certificateBegin},
+	{"POST /certificate/wait", "Wait for the touch behind the link, at most 20 s a call: the certificate", (*Server).certificateWait},
 }
 
 // outside is the actor of the open routes: nobody.
@@ -104,10 +106,16 @@ func (s *Server) touchFinish(c call) (any, error) {
 	return s.cfg.SSHTouches.Finish(detached(c.Context()), in.ID, []byte(in.Signature), source)
 }
 
-// touching reads a call of either route and counts it against its source.
+// touching is asking for the two routes of a touch.
 func (s *Server) touching(c call, in any) (source string, err error) {
+	return s.asking(c, s.cfg.SSHTouches != nil, in)
+}
+
+// asking reads a call of a route that nobody signs in for and counts it
+// against its source.
+func (s *Server) asking(c call, served bool, in any) (source string, err error) {
 	from, err := netip.ParseAddrPort(c.RemoteAddr)
-	if s.cfg.SSHTouches == nil || err != nil { // the local socket has no address, and needs no touch
+	if !served || err != nil { // the local socket has no address, and needs no touch
 		return "", gateway.NotFound("route", c.Method+" "+c.URL.Path)
 	}
 	if !s.touches.allow(from.Addr(), s.cfg.Now()) {
