@@ -15,6 +15,7 @@ import (
 	"github.com/portcullis/portcullis/gateway/identity"
 	"github.com/portcullis/portcullis/gateway/killswitch"
 	"github.com/portcullis/portcullis/gateway/recording"
+	"github.com/portcullis/portcullis/gateway/recording/search"
 	"github.com/portcullis/portcullis/gateway/session"
 	"github.com/portcullis/portcullis/gateway/statement"
 	"github.com/portcullis/portcullis/policy"
@@ -110,7 +111,10 @@ func (g shownGate) Preview(ctx context.Context, scope gateway.Scope) (api.Suspen
 }
 
 // shownRecordings is the vault as the API shows it.
-type shownRecordings struct{ v *recording.Vault }
+type shownRecordings struct {
+	v     *recording.Vault
+	index *search.Index
+}
 
 func (s shownRecordings) Find(_ context.Context, id string) (api.RecordingInfo, error) {
 	i, err := s.v.Find(id)
@@ -133,15 +137,6 @@ func (s shownRecordings) Input(_ context.Context, w io.Writer, id string) error 
 
 func (s shownRecordings) Follow(ctx context.Context, id string, line func([]byte) error) error {
 	return s.v.FollowCast(ctx, id, line)
-}
-
-func (s shownRecordings) Search(ctx context.Context, text string, sessions []string, limit int) ([]api.Hit, error) {
-	hits, err := s.v.Search(ctx, text, sessions, limit)
-	out := make([]api.Hit, len(hits))
-	for i, h := range hits {
-		out[i] = api.Hit(h)
-	}
-	return out, err
 }
 
 func (s shownRecordings) Verify(_ context.Context, id string) error { return s.v.Verify(id) }

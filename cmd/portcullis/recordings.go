@@ -115,17 +115,60 @@ func (e *recordingExportCmd) Run(r *run) error {
 }
 
 type recordingSearchCmd struct {
-	narrow
-	Text string `arg:"" help:"What to look for."`
+	Text    string   `arg:"" help:"What to look for, without regard to case."`
+	Vendor  string   `help:"Of this vendor only." placeholder:"V"`
+	Person  string   `help:"Of this person only." placeholder:"P"`
+	Target  string   `help:"At this target only." placeholder:"T"`
+	Session string   `help:"In this session only." placeholder:"ID"`
+	Kind    []string `help:"Of these kinds only: output, command, file, flow, note." placeholder:"KIND"`
+	From    string   `help:"From this time on, as 2026-11-22T10:00:00Z." placeholder:"TIME"`
+	To      string   `help:"Before this time." placeholder:"TIME"`
+	Before  string   `help:"Page on, as the page before said." placeholder:"PLACE"`
+	Limit   int      `help:"At most so many (1 to 200)." default:"50"`
 }
 
 // Run searches recordings.
 func (s *recordingSearchCmd) Run(r *run) error {
-	q := s.query()
+	q := narrow{Vendor: s.Vendor, Person: s.Person, Target: s.Target, Before: s.Before, Limit: s.Limit}.query()
 	q.Set("text", s.Text)
-	return list(r, "/recordings", q, "Not found in these recordings.", []string{"SESSION", "AT", "LINE"}, func(h api.Hit) []string {
-		return []string{h.Session, h.At.Round(time.Millisecond).String(), h.Line}
-	})
+	for k, v := range map[string]string{"session": s.Session, "from": s.From, "to": s.To} {
+		if v != "" {
+			q.Set(k, v)
+		}
+	}
+	if len(s.Kind) > 0 {
+		q["kind"] = s.Kind
+	}
+	if r.JSON {
+		return list[api.Hit](r, "/recordings", q, "", nil, nil)
+	}
+	var hits api.Hits
+	if err := r.get("/recordings?"+q.Encode(), &hits); err != nil {
+		return err
+	}
+	return s.print(r, hits)
+}
+
+// print shows the hits, and beside them what was not searched: "not found"
+// must not be taken for more than it is.
+func (s *recordingSearchCmd) print(r *run, hits api.Hits) error {
+	rows := make([][]string, len(hits.Items))
+	for i, h := range hits.Items {
+		rows[i] = []string{h.Session, h.At.Round(time.Millisecond).String(), h.Kind, h.Line}
+	}
+	if err := table(r.out, "Not found in these recordings.", []string{"SESSION", "AT", "KIND", "LINE"}, rows); err != nil {
+		return err
+	}
+	if hits.Waiting > 0 {
+		fmt.Fprintf(r.errOut, "Recordings not in the index yet, and so not searched: %d. Search again in a moment.\n", hits.Waiting)
+	}
+	for _, session := range hits.Cut {
+		fmt.Fprintf(r.errOut, "Session %s is too large to be searched to its end; play it to see the rest.\n", printable(session))
+	}
+	if hits.Next != "" {
+		fmt.Fprintf(r.errOut, "There is more: page on with --before %s\n", printable(hits.Next))
+	}
+	return nil
 }
 
 type recordingVerifyCmd struct {

@@ -19,6 +19,7 @@ import (
 	"github.com/portcullis/portcullis/gateway/identity"
 	"github.com/portcullis/portcullis/gateway/killswitch"
 	"github.com/portcullis/portcullis/gateway/recording"
+	"github.com/portcullis/portcullis/gateway/recording/search"
 	"github.com/portcullis/portcullis/gateway/session"
 	"github.com/portcullis/portcullis/gateway/statement"
 	"github.com/portcullis/portcullis/gateway/store"
@@ -44,6 +45,7 @@ type rooms struct {
 	directory  *directory.Directory
 	identity   *identity.Service
 	recordings *recording.Vault
+	search     *search.Index
 	sessions   *session.Manager
 	access     *access.Service
 	killswitch *killswitch.Service
@@ -193,6 +195,9 @@ func (r *rooms) openSessions() (err error) {
 	if err != nil {
 		return fmt.Errorf("open the recordings: %w", err)
 	}
+	if err := r.openSearch(); err != nil {
+		return err
+	}
 	r.access, err = access.New(access.Config{
 		Store: r.store.Access(), Chain: r.chain, Policy: r.policy, Certs: r.keys, Floor: r.floor, Now: time.Now, Logger: r.log,
 		Node: r.cfg.Node, Gateway: r.cfg.URL, OnGrantClosed: r.grantClosed,
@@ -201,7 +206,7 @@ func (r *rooms) openSessions() (err error) {
 		return err
 	}
 	r.sessions, err = session.New(session.Config{
-		Store: r.store.Session(), Access: entitler{r.access}, Recorder: session.Vault(r.recordings), Node: r.cfg.Node, Lease: r.cfg.Lease, Now: time.Now, Logger: r.log,
+		Store: r.store.Session(), Access: entitler{r.access}, Recorder: indexed{session.Vault(r.recordings), r.search}, Node: r.cfg.Node, Lease: r.cfg.Lease, Now: time.Now, Logger: r.log,
 	})
 	return err
 }

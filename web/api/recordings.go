@@ -13,7 +13,6 @@ import (
 // Bounds of looking at recordings.
 const (
 	maxSearchText = 200              // characters
-	maxHits       = 200              // of one search
 	maxWatch      = time.Hour        // of one live watch; the browser comes back by itself
 	watchWrite    = time.Minute      // for one frame to be taken by the watcher
 	leftWrite     = 10 * time.Second // for the event that he has left
@@ -33,32 +32,18 @@ func (s *Server) recordings(c call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.URL.Query().Get("text") != "" {
+		return s.searchRecordings(c, f)
+	}
 	rows, err := s.cfg.Sessions.Sessions(c.Context(), SessionFilter{Vendor: f.Vendor, Person: f.Person, Target: f.Target, Before: f.Before, Limit: f.Limit})
 	if err != nil {
 		return nil, err
-	}
-	if text := c.URL.Query().Get("text"); text != "" {
-		hits, err := s.SearchRecordings(c.Context(), text, rows)
-		return page(hits, len(hits)+1, func(h Hit) string { return h.Session }), err
 	}
 	var all []Recorded
 	for _, x := range rows {
 		all = append(all, s.Recorded(c.Context(), x))
 	}
 	return page(all, f.Limit, func(r Recorded) string { return r.Session.ID }), nil
-}
-
-// SearchRecordings looks for text in what the targets showed in these
-// sessions.
-func (s *Server) SearchRecordings(ctx context.Context, text string, rows []gateway.Session) ([]Hit, error) {
-	if err := gateway.CheckNeeded("text", text, maxSearchText, false); err != nil {
-		return nil, err
-	}
-	ids := make([]string, len(rows))
-	for i, x := range rows {
-		ids[i] = x.ID
-	}
-	return s.cfg.Recordings.Search(ctx, text, ids, maxHits)
 }
 
 // Recorded joins a session with its recording.
