@@ -121,7 +121,7 @@ func (s *Server) looks(v *visit, session string) []look {
 		}
 	}
 	slices.SortStableFunc(all, func(a, b look) int { return b.At.Compare(a.At) })
-	return slices.CompactFunc(all, func(a, b look) bool { return a.Who == b.Who && a.How == b.How && a.At.Sub(b.At) < sameLook })
+	return slices.CompactFunc(all, func(a, b look) bool { return a.Who == b.Who && a.How == b.How && a.At.Sub(b.At).Abs() < sameLook })
 }
 
 func (s *Server) recording(v *visit) error {
