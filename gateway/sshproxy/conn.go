@@ -25,17 +25,17 @@ type conn struct {
 	h  *handshake
 	ad *admission
 
-	live   Live
-	dialed chan struct{} // closed when target or failed is set
-	target *leg
-	failed *gateway.Ended
-	gone   chan struct{} // closed when the client's connection has ended
-	left   chan struct{} // closed when the target's connection has ended
-	noMore bool          // the client asked for no more sessions while it was held
-	early  []string      // global requests refused while it was held
-
-	wg   sync.WaitGroup // every goroutine of this connection
-	work sync.WaitGroup // the channels among them
+	live     Live
+	dialed   chan struct{} // closed when target or failed is set
+	target   *leg
+	failed   *gateway.Ended
+	gone     chan struct{} // closed by sayGone, once, when the client's connection has ended
+	left     chan struct{} // closed when the target's connection has ended
+	noMore   bool          // the client asked for no more sessions while it was held
+	early    []string      // global requests refused while it was held
+	goneOnce sync.Once
+	wg       sync.WaitGroup // every goroutine of this connection
+	work     sync.WaitGroup // the channels among them
 
 	mu       sync.Mutex
 	channels map[*channel]struct{}
@@ -51,8 +51,8 @@ type conn struct {
 // connection ends. The session ends with it.
 func (c *conn) serve(ctx context.Context, chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) {
 	defer c.wg.Wait()
+	defer c.sayGone()
 	defer c.sc.Close()
-	c.wg.Go(func() { _ = c.sc.Wait(); close(c.gone) })
 
 	first, err := c.hold(ctx, chans, reqs)
 	switch {
@@ -82,25 +82,10 @@ func (c *conn) serve(ctx context.Context, chans <-chan ssh.NewChannel, reqs <-ch
 	}
 	defer context.AfterFunc(ctx, func() { live.End(gateway.EndStopping, "", "") })()
 	c.wg.Go(c.reachTarget)
-	c.wg.Go(func() { c.clientRequests(reqs) })
-	c.wg.Go(c.notices)
-	c.wg.Go(func() {
-		keepAlive(live.Context(), c.sc, func() { live.End(gateway.EndClientLeft, "", "its connection went silent") })
-	})
-	c.openAll(first, chans)
-}
-
-func (c *conn) openAll(first []ssh.NewChannel, chans <-chan ssh.NewChannel) {
-	c.tellEarly()
-	for _, n := range first {
-		c.open(n)
-	}
-	c.mu.Lock()
-	c.last = c.last || c.noMore
-	c.mu.Unlock()
-	for n := range chans {
-		c.open(n)
-	}
+	pulse := &pulse{conn: c.sc, wire: c.h.wire, every: c.p.beat, dead: func() { live.End(gateway.EndClientLeft, "", "its connection went silent") }}
+	pulse.start()
+	defer pulse.stop()
+	c.tend(first, chans, reqs)
 }
 
 // fail is why there is no session.
@@ -124,8 +109,10 @@ func (l leave) Close() error {
 	if ok && half.CloseWrite() == nil {
 		wait := time.NewTimer(LeaveTime)
 		defer wait.Stop()
+		gone := make(chan struct{})
+		l.c.wg.Go(func() { _ = l.c.sc.Wait(); close(gone) }) // ends with the socket, which is closed next
 		select {
-		case <-l.c.gone:
+		case <-gone:
 		case <-wait.C:
 		}
 	}
@@ -136,10 +123,9 @@ func (l leave) Close() error {
 // opens, and leaves.
 func (c *conn) explain(ctx context.Context, first []ssh.NewChannel, chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) {
 	defer context.AfterFunc(ctx, func() { _ = c.nc.Close() })()
-	c.wg.Go(func() { ssh.DiscardRequests(reqs) })
 	wait := time.AfterFunc(FirstChannelTime, func() { _ = c.nc.Close() })
 	defer wait.Stop()
-	c.openAll(first, chans)
+	c.tend(first, chans, reqs)
 }
 
 // reachTarget dials and, when the target has let us in, serves what it asks
@@ -160,13 +146,13 @@ func (c *conn) reachTarget() {
 		c.live.End(ended.Reason, "", ended.Detail)
 		return
 	}
+	leg.pulse.every = c.p.beat
+	leg.pulse.dead = func() { c.live.End(gateway.EndTargetLeft, "", "its connection went silent") }
+	leg.pulse.start()
+	defer leg.pulse.stop() // its socket is closed by then
 	c.target = leg
 	close(c.dialed)
-	c.wg.Go(func() { ssh.DiscardRequests(leg.reqs) }) // host keys of the target are none of the client's
-	c.wg.Go(func() { c.targetChannels(leg.chans) })
-	c.wg.Go(func() {
-		keepAlive(c.live.Context(), leg, func() { c.live.End(gateway.EndTargetLeft, "", "its connection went silent") })
-	})
+	c.tendTarget(leg)
 	_ = leg.Wait()
 	close(c.left)
 	c.drain()
@@ -238,13 +224,7 @@ func (c *conn) drain() {
 	}
 }
 
-// clientRequests answers the client's global requests.
-func (c *conn) clientRequests(reqs <-chan *ssh.Request) {
-	for r := range reqs {
-		c.clientRequest(r)
-	}
-}
-
+// clientRequest answers a global request of the client.
 func (c *conn) clientRequest(r *ssh.Request) {
 	switch r.Type {
 	case "no-more-sessions@openssh.com":
@@ -255,32 +235,6 @@ func (c *conn) clientRequest(r *ssh.Request) {
 		c.refuseAside(r.Type, notCarried["forwarded-tcpip"])
 	}
 	_ = r.Reply(false, nil) // keepalive@openssh.com takes any answer
-}
-
-// targetChannels refuses whatever the target wants to open towards the client.
-func (c *conn) targetChannels(chans <-chan ssh.NewChannel) {
-	for n := range chans {
-		what := printable(n.ChannelType(), 64)
-		c.live.Refuse(c.live.Context(), what, "the target may open nothing towards the engineer")
-		_ = n.Reject(ssh.Prohibited, "not carried")
-	}
-}
-
-// notices shows the warnings on every terminal.
-func (c *conn) notices() {
-	for {
-		select {
-		case text := <-c.live.Notices():
-			c.mu.Lock()
-			c.warning = text
-			c.mu.Unlock()
-			for _, ch := range c.carried() {
-				ch.notice(text)
-			}
-		case <-c.live.Context().Done():
-			return
-		}
-	}
 }
 
 // farewell tells every channel why the session is over.
@@ -304,38 +258,4 @@ func (c *conn) carried() []*channel {
 		list = append(list, ch)
 	}
 	return list
-}
-
-// keepAlive asks the other side for a sign of life and calls dead when it has
-// given none for KeepAliveMisses times. A write that hangs is no sign of life.
-func keepAlive(ctx context.Context, to ssh.Conn, dead func()) {
-	tick := time.NewTicker(KeepAliveEvery)
-	defer tick.Stop()
-	answer := make(chan error, 1)
-	waiting, missed := false, 0
-	for {
-		select {
-		case <-ctx.Done():
-			if waiting { // the socket is being closed, which ends the request
-				<-answer //nolint:errcheck // what the client says now matters to nobody
-			}
-			return
-		case err := <-answer:
-			if waiting, missed = false, 0; err != nil {
-				return
-			}
-		case <-tick.C:
-			if waiting {
-				if missed++; missed >= KeepAliveMisses {
-					dead()
-				}
-				continue
-			}
-			waiting = true
-			go func() {
-				_, _, err := to.SendRequest("keepalive@openssh.com", true, nil)
-				answer <- err
-			}()
-		}
-	}
 }

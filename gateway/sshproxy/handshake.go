@@ -60,6 +60,7 @@ type handshake struct {
 	nc      net.Conn
 	signers []ssh.Signer
 	jump    *jump // what an inner connection came through; nil for all others
+	wire    *wire // of the connection, once its first bytes are there
 	pre     ssh.ServerPreAuthConn
 	pending *Pending // one a connection, over all tries of its client
 	asked   time.Time
@@ -102,7 +103,7 @@ func (h *handshake) run() (*ssh.ServerConn, <-chan ssh.NewChannel, <-chan *ssh.R
 	if err := h.nc.SetDeadline(until); err != nil {
 		return nil, nil, nil, err
 	}
-	sc, chans, reqs, err := serverConn(h.nc, cfg, until)
+	sc, chans, reqs, err := serverConn(h.nc, cfg, until, &h.wire)
 	if err != nil {
 		return nil, nil, nil, err
 	}

@@ -22,8 +22,6 @@ const (
 	TouchTime           = 5 * time.Minute        // to touch
 	RoundEvery          = time.Second            // between two empty rounds while waiting
 	RoundTime           = 15 * time.Second       // for a client to answer an empty round
-	KeepAliveEvery      = 15 * time.Second       // on both legs
-	KeepAliveMisses     = 3                      // then the leg is dead
 	DialTime            = 10 * time.Second       // to reach a target
 	TargetTime          = 15 * time.Second       // for a target to let us in
 	FirstChannelTime    = 10 * time.Second       // for a refused client to open the channel that its sentence is shown on
@@ -60,8 +58,9 @@ type Config struct {
 
 // Proxy serves SSH.
 type Proxy struct {
-	c   Config
-	log *slog.Logger
+	c    Config
+	log  *slog.Logger
+	beat beat
 
 	mu     sync.Mutex // guards the counts
 	conns  int
@@ -93,7 +92,7 @@ func New(c Config) (*Proxy, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Proxy{c: c, log: c.Logger, before: map[netip.Prefix]int{}}, nil
+	return &Proxy{c: c, log: c.Logger, beat: beat{BeatEvery, QuietTime, SilenceMax}, before: map[netip.Prefix]int{}}, nil
 }
 
 // Serve accepts connections until ctx is done, ends what is open then, and
@@ -130,6 +129,7 @@ func (p *Proxy) serveConn(ctx context.Context, nc net.Conn) {
 		return
 	}
 	defer p.leave()
+	userTimeout(nc)
 
 	p.converse(ctx, newHandshake(ctx, p, nc), func() { p.authenticated(source) })
 }

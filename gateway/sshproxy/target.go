@@ -21,6 +21,7 @@ type leg struct {
 	ssh.Conn
 	chans <-chan ssh.NewChannel
 	reqs  <-chan *ssh.Request
+	pulse *pulse
 }
 
 // dial reaches the target, holds its host key to what is on file, and proves
@@ -40,6 +41,7 @@ func dial(live Live, patience time.Duration) (*leg, *gateway.Ended, error) {
 	if err != nil {
 		return unreachable(dialWord(err), err)
 	}
+	userTimeout(nc)
 	if err := live.Attach(nc); err != nil {
 		_ = nc.Close()
 		return nil, causeOf(live), err
@@ -53,7 +55,7 @@ func dial(live Live, patience time.Duration) (*leg, *gateway.Ended, error) {
 		_ = nc.Close()
 		return unreachable("the connection broke", err)
 	}
-	conn, chans, reqs, err := clientConn(nc, t.Address, cfg)
+	l, err := clientConn(nc, t.Address, cfg)
 	if err == nil {
 		err = nc.SetDeadline(time.Time{})
 	}
@@ -64,7 +66,7 @@ func dial(live Live, patience time.Duration) (*leg, *gateway.Ended, error) {
 		}
 		return unreachable(handshakeWord(err, patience), err)
 	}
-	return &leg{Conn: conn, chans: chans, reqs: reqs}, nil, nil
+	return l, nil, nil
 }
 
 func dialWord(err error) string {

@@ -35,8 +35,9 @@ const (
 var gcmCiphers = []string{ssh.CipherAES128GCM, ssh.CipherAES256GCM}
 
 // serverConn is ssh.NewServerConn with the cipher chosen for the client. The
-// deadline that nc has is until, or none if that is zero.
-func serverConn(nc net.Conn, cfg *ssh.ServerConfig, until time.Time) (*ssh.ServerConn, <-chan ssh.NewChannel, <-chan *ssh.Request, error) {
+// deadline that nc has is until, or none if that is zero. The wire below it is put
+// into made.
+func serverConn(nc net.Conn, cfg *ssh.ServerConfig, until time.Time, made **wire) (*ssh.ServerConn, <-chan ssh.NewChannel, <-chan *ssh.Request, error) {
 	version := cfg.ServerVersion + "\r\n"
 	if _, err := nc.Write([]byte(version)); err != nil {
 		return nil, nil, nil, err
@@ -47,6 +48,7 @@ func serverConn(nc net.Conn, cfg *ssh.ServerConfig, until time.Time) (*ssh.Serve
 	}
 	cfg.Ciphers = ciphersFor(head, cfg.Ciphers)
 	w := newWire(nc, head, version)
+	*made = w
 	sc, chans, reqs, err := ssh.NewServerConn(w, cfg)
 	if err == nil {
 		w.joinWrites(sc.Conn)
@@ -55,13 +57,14 @@ func serverConn(nc net.Conn, cfg *ssh.ServerConfig, until time.Time) (*ssh.Serve
 }
 
 // clientConn is ssh.NewClientConn over the same wire.
-func clientConn(nc net.Conn, address string, cfg *ssh.ClientConfig) (ssh.Conn, <-chan ssh.NewChannel, <-chan *ssh.Request, error) {
+func clientConn(nc net.Conn, address string, cfg *ssh.ClientConfig) (*leg, error) {
 	w := newWire(nc, nil, "")
 	conn, chans, reqs, err := ssh.NewClientConn(w, address, cfg)
-	if err == nil {
-		w.joinWrites(conn)
+	if err != nil {
+		return nil, err
 	}
-	return conn, chans, reqs, err
+	w.joinWrites(conn)
+	return &leg{Conn: conn, chans: chans, reqs: reqs, pulse: &pulse{conn: conn, wire: w}}, nil
 }
 
 // readFirst reads the client's version line and its first packet, and perhaps

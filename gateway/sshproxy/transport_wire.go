@@ -26,6 +26,7 @@ const (
 // a time.
 type wire struct {
 	net.Conn
+	counted
 	raw  syscall.RawConn // nil: not a socket
 	head []byte          // read before the library began
 	mute []byte          // of what the library writes, sent already
@@ -63,7 +64,11 @@ func (w *wire) Read(p []byte) (int, error) {
 	}
 	if len(w.left) == 0 {
 		if w.raw == nil || len(p) == 0 {
-			return w.Conn.Read(p)
+			n, err := w.Conn.Read(p)
+			if n > 0 {
+				w.reads.Add(1)
+			}
+			return n, err
 		}
 		if err := w.fill(); err != nil {
 			return 0, err
@@ -104,6 +109,7 @@ func (w *wire) fill() error {
 	case n <= 0:
 		return io.EOF
 	}
+	w.reads.Add(1)
 	w.left = w.chunk[:n]
 	return nil
 }
