@@ -275,20 +275,31 @@ func TestReserve(t *testing.T) {
 	})
 }
 
-// TestSealLetsGo holds that who waits for the disk is told of the seal.
+// TestSealLetsGo holds that who waits for the disk is told of the seal, and
+// that what a forward has let through by then is in its account.
 func TestSealLetsGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := start(t, openVault(t, t.TempDir()), "ses_1")
-		ch := shell(t, r)
+		v := openVault(t, t.TempDir())
+		r := start(t, v, "ses_1")
+		held := map[*Channel]chan error{shell(t, r): make(chan error), forward(t, r, 2): make(chan error)}
+		for ch := range held {
+			must(t, ch.Output(Stdout, []byte("in time")))
+		}
 		r.stop(errSealed) // as Seal does first
 		<-r.done
 		time.Sleep(2 * time.Second)
-		held := make(chan error)
-		go func() { held <- ch.Output(Stdout, []byte("late")) }()
+		for ch, answer := range held {
+			go func() { answer <- ch.Output(Stdout, []byte("late")) }()
+		}
 		synctest.Wait()
 		sealIt(t, r)
-		if err := <-held; !gateway.IsCode(err, gateway.CodeConflict) {
-			t.Errorf("output held back over the seal: %v", err)
+		for _, answer := range held {
+			if err := <-answer; !gateway.IsCode(err, gateway.CodeConflict) {
+				t.Errorf("output held back over the seal: %v", err)
+			}
+		}
+		if all := flows(t, v, "ses_1"); all[len(all)-1].SHA256Out != gateway.DigestOf([]byte("in time")) {
+			t.Errorf("the forward is told as %+v", all[len(all)-1])
 		}
 	})
 }

@@ -88,7 +88,7 @@ func (j *journal) begin(previous gateway.Digest) error {
 	j.seed = binary.BigEndian.Uint32(b[headerSize-4:])
 	j.hash = sha256.New()
 	j.hash.Write(b)
-	j.touch()
+	j.touch(j.now())
 	return nil
 }
 
@@ -97,13 +97,14 @@ func (j *journal) begin(previous gateway.Digest) error {
 func (j *journal) append(k kind, channel uint32, payload []byte) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if err := j.ready(int64(frameHead + len(payload) + frameTail)); err != nil {
+	now, err := j.ready(int64(frameHead + len(payload) + frameTail))
+	if err != nil {
 		return err
 	}
-	if err := j.put(k, channel, j.clock(), payload); err != nil {
+	if err := j.put(k, channel, j.clock(now), payload); err != nil {
 		return j.fault.fail(err) // what the kernel took of the frame, close cuts off, or Recover
 	}
-	j.touch()
+	j.touch(now)
 	for w := range j.watchers {
 		ring(w)
 	}
@@ -111,8 +112,8 @@ func (j *journal) append(k kind, channel uint32, payload []byte) error {
 }
 
 // clock is the time of a frame: it never runs back, whatever the clock does.
-func (j *journal) clock() time.Duration {
-	j.last = max(j.last, j.now().Sub(j.begun).Truncate(time.Microsecond))
+func (j *journal) clock(now time.Time) time.Duration {
+	j.last = max(j.last, now.Sub(j.begun).Truncate(time.Microsecond))
 	return j.last
 }
 
@@ -141,21 +142,24 @@ func (j *journal) put(k kind, channel uint32, at time.Duration, payload []byte) 
 }
 
 // ready waits until a frame of n bytes may be written: the oldest unsynced
-// byte is young enough, and the segment has room or a new one is begun.
-func (j *journal) ready(n int64) error {
+// byte is young enough, and the segment has room or a new one is begun. It
+// answers the time, which is asked for once a frame: that costs a tenth of one
+// with a single byte in it.
+func (j *journal) ready(n int64) (now time.Time, err error) {
 	for {
 		if err := j.fault.get(); err != nil {
-			return err
+			return now, err
 		}
 		if j.closed {
-			return errSealed
+			return now, errSealed
 		}
+		now = j.now()
 		full := j.size+n > j.limit && j.counts.frames > 0
-		if !j.late() && (!full || len(j.closing) < maxClosing) {
+		if !j.late(now) && (!full || len(j.closing) < maxClosing) {
 			if full {
-				return j.roll()
+				return now, j.roll()
 			}
-			return nil
+			return now, nil
 		}
 		j.hold()
 	}
@@ -163,12 +167,12 @@ func (j *journal) ready(n int64) error {
 
 // late reports whether showing more would leave a byte unsynced for longer
 // than was promised.
-func (j *journal) late() bool {
+func (j *journal) late(now time.Time) bool {
 	since := j.syncing
 	if since.IsZero() {
 		since = j.dirty
 	}
-	return !since.IsZero() && j.now().Sub(since) > j.oldest
+	return !since.IsZero() && now.Sub(since) > j.oldest
 }
 
 // hold gives up the lock until the sync under way has ended or the recording
@@ -223,10 +227,11 @@ func (j *journal) finish(interrupted bool) (segmentSeal, error) {
 	return s, nil
 }
 
-// touch notes that there are bytes to sync and wakes who does it.
-func (j *journal) touch() {
+// touch notes that there are bytes to sync, written at now or later, and wakes
+// who does it.
+func (j *journal) touch(now time.Time) {
 	if j.dirty.IsZero() {
-		j.dirty = j.now()
+		j.dirty = now
 		ring(j.wake)
 	}
 }
@@ -294,7 +299,7 @@ func (j *journal) appendLast(k kind, channel uint32, payload []byte) error {
 	if err := j.fault.get(); err != nil {
 		return err
 	}
-	if err := j.put(k, channel, j.clock(), payload); err != nil {
+	if err := j.put(k, channel, j.clock(j.now()), payload); err != nil {
 		return j.fault.fail(err)
 	}
 	return nil
