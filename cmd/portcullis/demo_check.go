@@ -135,6 +135,7 @@ func (c *check) play() (err error) {
 		{"the approver agrees by touch", c.approve},
 		{"ssh runs uname -a after a touch", c.uname},
 		{"the replay holds the output", c.replay},
+		{"a fresh machine signs in for a certificate by touch", c.login},
 		{"a live shell is open", c.openShell},
 		{"suspending the vendor ends the live shell", c.suspend},
 		{"reconnecting is refused with the reason", c.refusedAfter},
