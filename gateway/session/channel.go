@@ -46,6 +46,10 @@ func (l *Live) Channel(ctx context.Context, ch gateway.Channel) (*Channel, error
 		return nil, err
 	}
 	t, err := l.rec.Channel(id, ch)
+	if gateway.IsCode(err, gateway.CodeInvalid) { // it cannot be written, so it does not begin; the rest goes on
+		l.Refuse(ctx, kind, gateway.AsError(err).Sentence())
+		return nil, err
+	}
 	if err != nil {
 		return nil, l.recorderFailed(err)
 	}

@@ -303,6 +303,13 @@ func TestChannelIsJudgedByItself(t *testing.T) {
 	if ev := w.store.last(t, audit.SessionChannel); ev.Outcome != audit.Refused {
 		t.Errorf("event = %+v", ev)
 	}
+	_, err = l.Channel(t.Context(), gateway.Channel{Kind: gateway.ChannelShell, Pty: &gateway.Pty{Term: unrecordable}})
+	if ev := w.store.last(t, audit.SessionChannel); !gateway.IsCode(err, gateway.CodeInvalid) || ev.Outcome != audit.Refused {
+		t.Errorf("a channel that cannot be recorded: %v, event %+v", err, ev)
+	}
+	if _, err := l.Channel(t.Context(), gateway.Channel{Kind: gateway.ChannelShell}); err != nil {
+		t.Errorf("a channel after it: %v", err)
+	}
 	for range 100 {
 		l.Refuse(t.Context(), "direct-tcpip", "no")
 	}
@@ -312,7 +319,7 @@ func TestChannelIsJudgedByItself(t *testing.T) {
 			n++
 		}
 	}
-	if n != 32 {
+	if n != 34 { // 32 refusals and the two that were let begin
 		t.Errorf("%d events for a flood of refused channels", n)
 	}
 	l.Finish(gateway.EndClientLeft)

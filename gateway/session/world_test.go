@@ -170,9 +170,16 @@ func (r *memRecorder) Start(context.Context, recording.Meta) (session.Recorder, 
 	return r, nil
 }
 func (r *memRecorder) File(gateway.File) error { return nil }
-func (r *memRecorder) Channel(uint32, gateway.Channel) (session.Track, error) {
+func (r *memRecorder) Channel(_ uint32, ch gateway.Channel) (session.Track, error) {
+	if ch.Pty != nil && ch.Pty.Term == unrecordable {
+		return nil, gateway.Invalid("command", "it has too many bytes to be recorded")
+	}
 	return r, nil
 }
+
+// unrecordable is the terminal of a channel that the recorder does not take.
+const unrecordable = "unrecordable"
+
 func (r *memRecorder) Failed() <-chan error { return r.failed }
 func (r *memRecorder) Seal(why gateway.EndReason) (recording.Sealed, error) {
 	r.mu.Lock()
