@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -72,23 +73,42 @@ func (g *gatewayd) localExport(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, v)
 }
 
-// localRaw streams what a target showed, byte for byte. That somebody looks
-// is written first.
+// localRaw streams what a target showed, byte for byte, or one channel's side of
+// it; of one channel, also what went the other way. That somebody looks is
+// written first.
 func (g *gatewayd) localRaw(w http.ResponseWriter, r *http.Request) error {
-	stream, ok := map[string]recording.Stream{"stdout": recording.Stdout, "stderr": recording.Stderr}[r.URL.Query().Get("stream")]
+	q := r.URL.Query()
+	stream, ok := map[string]recording.Stream{"stdout": recording.Stdout, "stderr": recording.Stderr, "stdin": recording.Stdin}[q.Get("stream")]
 	if !ok {
-		return gateway.Invalid("stream", "stream is stdout or stderr")
+		return gateway.Invalid("stream", "stream is stdout, stderr or stdin")
+	}
+	channel, err := strconv.ParseUint(q.Get("channel"), 10, 32)
+	if q.Has("channel") && err != nil {
+		return gateway.Invalid("channel", "the channel is a number from the recording's index")
+	}
+	if stream == recording.Stdin && !q.Has("channel") {
+		return gateway.Invalid("channel", "stdin is of one channel; name it, or export the format input")
 	}
 	x, err := shownSessions{g.sessions, g.store.Session()}.Session(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return err
 	}
-	if err := g.audit.Append(r.Context(), audit.Event{
+	e := audit.Event{
 		Name: audit.RecordingWatched, Actor: statement.Machine, Vendor: x.Vendor, Person: x.Person, Target: x.Target, Account: x.Account, Request: x.Request, Grant: x.Grant, Session: x.ID,
-	}); err != nil {
+	}
+	if stream == recording.Stdin {
+		e.Name = audit.InputRead
+	}
+	if q.Has("channel") {
+		e.Detail = map[string]string{"channel": q.Get("channel")}
+	}
+	if err := g.audit.Append(r.Context(), e); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
+	if q.Has("channel") {
+		return g.recordings.RawChannel(w, x.ID, uint32(channel), stream)
+	}
 	return g.recordings.Raw(w, x.ID, stream)
 }
 

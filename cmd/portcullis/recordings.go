@@ -7,8 +7,11 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
+	"github.com/portcullis/portcullis/gateway"
 	"github.com/portcullis/portcullis/gateway/recording"
 	"github.com/portcullis/portcullis/web/api"
 )
@@ -83,9 +86,10 @@ func (p *recordingPlayCmd) Run(r *run) error {
 }
 
 type recordingExportCmd struct {
-	ID     string `arg:"" help:"The session."`
-	Format string `help:"asciicast-v3, asciicast-v2, stdout, stderr (raw bytes) or input (what was typed; asciicast)." enum:"asciicast-v3,asciicast-v2,stdout,stderr,input" default:"asciicast-v3"`
-	Output string `short:"o" help:"File to write; standard output by default." type:"path"`
+	ID      string  `arg:"" help:"The session."`
+	Format  string  `help:"asciicast-v3, asciicast-v2, stdout, stderr (raw bytes), stdin (raw bytes of one channel) or input (what was typed; asciicast)." enum:"asciicast-v3,asciicast-v2,stdout,stderr,stdin,input" default:"asciicast-v3"`
+	Channel *uint32 `help:"Of stdout, stderr, stdin: this channel alone, by its number in the recording's index."`
+	Output  string  `short:"o" help:"File to write; standard output by default." type:"path"`
 }
 
 // Run writes a recording.
@@ -98,7 +102,14 @@ func (e *recordingExportCmd) Run(r *run) error {
 	path := map[string]string{
 		"asciicast-v3": api.Prefix + base + "/asciicast?version=3", "asciicast-v2": api.Prefix + base + "/asciicast?version=2",
 		"input": api.Prefix + base + "/input", "stdout": "/local" + base + "/raw?stream=stdout", "stderr": "/local" + base + "/raw?stream=stderr",
+		"stdin": "/local" + base + "/raw?stream=stdin",
 	}[e.Format]
+	if e.Channel != nil {
+		if !strings.Contains(path, "/raw?") {
+			return gateway.Invalid("channel", "the format %s has all channels; --channel goes with stdout, stderr and stdin", e.Format)
+		}
+		path += "&channel=" + strconv.FormatUint(uint64(*e.Channel), 10)
+	}
 	if e.Output == "" {
 		return c.stream(r.ctx, path, r.out)
 	}
