@@ -1,5 +1,5 @@
 // Package recording keeps what a session did: it writes, seals, recovers,
-// verifies, replays, indexes and searches.
+// verifies, replays and indexes. Package search finds lines in them.
 //
 // It owns the folder of recordings and nothing else: it does not know what a
 // grant is, who may watch, or what becomes of a session whose recorder has
