@@ -19,6 +19,9 @@ const maxForm = 256 << 10
 const (
 	policyHead = "default-src 'none'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'; script-src 'self'"
 	policyWasm = " 'wasm-unsafe-eval'"
+	// xterm.js writes the sizes and colours of its cells into style elements,
+	// which the page of the terminal alone allows. Scripts stay our own.
+	policyXterm = " 'unsafe-inline'"
 )
 
 // guard puts the headers on every answer and keeps other origins from acting

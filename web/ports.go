@@ -9,6 +9,7 @@ import (
 	"github.com/portcullis/portcullis/gateway"
 	"github.com/portcullis/portcullis/gateway/statement"
 	"github.com/portcullis/portcullis/web/api"
+	"github.com/portcullis/portcullis/web/terminal"
 )
 
 // Client is what is known of a browser: a login is bound to it.
@@ -81,9 +82,11 @@ type Config struct {
 	API      *api.Server // also answers at /api/v1
 	Identity Identity
 	// Kinds of statement that the pages can draw up stand in API's Acts.
-	URL    string // as people type it: https://gateway.example
-	SSH    string // host or host:port that engineers connect to by ssh
-	HostCA string // its SSH host authority as a line of authorized_keys; empty: the pages show no jump
+	URL string // as people type it: https://gateway.example
+	SSH string // host or host:port that engineers connect to by ssh
+	// Terminals are shells in the browser; nil: this gateway has none.
+	Terminals *terminal.Desk
+	HostCA    string // its SSH host authority as a line of authorized_keys; empty: the pages show no jump
 	// Certificates shows SSH certificates; nil: none is issued here.
 	Certificates Certificates
 	Node         string

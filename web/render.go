@@ -26,6 +26,7 @@ type view struct {
 	Title   string
 	Data    any
 	Wasm    bool   // the page plays recordings
+	Xterm   bool   // the page is a terminal
 	Refresh string // the page goes on there by itself
 	Done    string // what was just done, in a sentence
 	Wide    bool   // the page uses the whole width
@@ -35,7 +36,8 @@ type view struct {
 	Nav     []navItem
 	CSS, JS string
 	Player  string
-	Styles  string // of the player
+	Styles  string // of the player or the terminal
+	Term    string // script of the terminal
 	Icon    string
 	Node    string
 	Version string
@@ -79,8 +81,11 @@ func (s *Server) render(v *visit, status int, page string, d view) {
 		return
 	}
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	if d.Wasm {
+	switch {
+	case d.Wasm:
 		h.Set("Content-Security-Policy", policyHead+policyWasm)
+	case d.Xterm:
+		h.Set("Content-Security-Policy", strings.Replace(policyHead, "style-src 'self'", "style-src 'self'"+policyXterm, 1))
 	}
 	v.w.WriteHeader(status)
 	_, _ = v.w.Write(b.Bytes()) // the browser may have left
@@ -97,6 +102,9 @@ func (s *Server) dress(v *visit, d *view) {
 	d.CSS, d.JS, d.Icon = s.assets.url("app.css"), s.assets.url("app.js"), s.assets.url("icon.svg")
 	if d.Wasm {
 		d.Player, d.Styles = s.assets.url("player.js"), s.assets.url("player.css")
+	}
+	if d.Xterm {
+		d.Term, d.Styles = s.assets.url("terminal.js"), s.assets.url("terminal.css")
 	}
 	if d.Done == "" {
 		d.Done = dones[v.URL.Query().Get("done")]

@@ -93,6 +93,9 @@ var entries = []entry{
 	{"POST /grants/{id}/revoke", staff, api.Revoke, (*Server).revoke},
 	{"GET /inbox", staff, api.Approve, (*Server).inbox},
 
+	{"GET /terminal/{grant}", signedIn, api.Ask, (*Server).terminalPage},
+	{"GET /terminal/{grant}/socket", signedIn, api.Ask, (*Server).terminalSocket},
+
 	{"GET /board", staff, "", (*Server).board},
 	{"GET /sessions/{id}", signedIn, "", (*Server).session},
 	{"POST /sessions/{id}/end", signedIn, "", (*Server).endSession},

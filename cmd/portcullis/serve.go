@@ -22,6 +22,7 @@ import (
 	"github.com/portcullis/portcullis/gateway/sshproxy"
 	"github.com/portcullis/portcullis/web"
 	"github.com/portcullis/portcullis/web/api"
+	"github.com/portcullis/portcullis/web/terminal"
 )
 
 // Bounds of the web listener. Answers have no bound in time: recordings and
@@ -78,6 +79,8 @@ type gatewayd struct {
 	*rooms
 	pages               *web.Server
 	api                 *api.Server
+	carrier             *sshproxy.Proxy
+	desk                *terminal.Desk // shells in browsers
 	web, ssh, sock, adm net.Listener
 	webTLS              *tls.Config
 
@@ -106,6 +109,9 @@ func newGateway(ctx context.Context, cfg Config, log *slog.Logger) (_ *gatewayd,
 		return nil, err
 	}
 	if err := g.recover(ctx); err != nil {
+		return nil, err
+	}
+	if err := g.joinProxy(ctx); err != nil {
 		return nil, err
 	}
 	if err := g.joinPages(); err != nil {
@@ -141,7 +147,7 @@ func (g *gatewayd) joinPages() (err error) {
 	if err != nil {
 		return err
 	}
-	g.pages, err = web.New(web.Config{API: g.api, Identity: shownIdentity{g.identity}, Certificates: certificates{g}, URL: g.cfg.URL, SSH: g.sshAddress(), HostCA: line(g.keys.HostCAPublic()), Node: g.cfg.Node, Secure: !g.cfg.plain(), Now: time.Now})
+	g.pages, err = web.New(web.Config{API: g.api, Identity: shownIdentity{g.identity}, Certificates: certificates{g}, URL: g.cfg.URL, SSH: g.sshAddress(), Terminals: g.desk, HostCA: line(g.keys.HostCAPublic()), Node: g.cfg.Node, Secure: !g.cfg.plain(), Now: time.Now})
 	return err
 }
 
@@ -212,10 +218,6 @@ func (g *gatewayd) serve(ctx context.Context, ready func()) (err error) {
 	if err := g.audit.Append(ctx, audit.Event{Name: audit.GatewayStarted, Actor: "gateway", Detail: map[string]string{"node": g.cfg.Node, "version": version(), "policy": g.policy.Hash().String()}}); err != nil {
 		return err
 	}
-	proxy, err := g.proxy()
-	if err != nil {
-		return err
-	}
 	// The rooms outlive the listeners: sessions end and are sealed after the
 	// last connection was taken.
 	inner, stopRooms := context.WithCancel(context.WithoutCancel(ctx))
@@ -233,8 +235,9 @@ func (g *gatewayd) serve(ctx context.Context, ready func()) (err error) {
 		listeners.Go(func() error { return named("admin", g.serveAdmin(lctx)) })
 	}
 	if g.ssh != nil {
-		listeners.Go(func() error { return named("ssh", proxy.Serve(lctx, g.ssh)) })
+		listeners.Go(func() error { return named("ssh", g.carrier.Serve(lctx, g.ssh)) })
 	}
+	listeners.Go(func() error { return named("terminals", g.desk.Run(lctx)) })
 	g.log.Info("the gateway is open for requests", "url", g.cfg.URL, "ssh", g.sshAddress(), "node", g.cfg.Node, "version", version())
 	if ready != nil {
 		ready()
@@ -251,6 +254,15 @@ func named(what string, err error) error {
 		return nil
 	}
 	return fmt.Errorf("%s: %w", what, err)
+}
+
+// joinProxy makes the proxy, for SSH clients and for shells in browsers.
+func (g *gatewayd) joinProxy(ctx context.Context) (err error) {
+	if g.carrier, err = g.proxy(); err != nil {
+		return err
+	}
+	g.desk, err = terminal.New(ctx, terminal.Config{Open: g.openInside, Logger: g.log})
+	return err
 }
 
 func (g *gatewayd) proxy() (*sshproxy.Proxy, error) {

@@ -32,6 +32,7 @@ type Gateway struct {
 	URL    string // http://localhost:PORT
 	SSH    string // localhost:port; the host certificate is for that name
 	Admin  string // http://host:port, of health and metrics
+	Web    string // host:port that the pages listen on
 
 	extra string
 }
@@ -59,7 +60,7 @@ func NewGateway(bin, dir, extra string) (*Gateway, error) {
 	}
 	_, port, _ := strings.Cut(web, ":")
 	_, sshPort, _ := strings.Cut(ssh, ":")
-	g := &Gateway{Admin: "http://" + admin, Bin: bin, Dir: dir, Config: filepath.Join(dir, "portcullis.yaml"), Data: filepath.Join(dir, "data"), URL: "http://localhost:" + port, SSH: "localhost:" + sshPort}
+	g := &Gateway{Web: web, Admin: "http://" + admin, Bin: bin, Dir: dir, Config: filepath.Join(dir, "portcullis.yaml"), Data: filepath.Join(dir, "data"), URL: "http://localhost:" + port, SSH: "localhost:" + sshPort}
 	g.extra = fmt.Sprintf("node: node-1\nlisten:\n  web: %s\n  ssh: %s\n  admin: %s\n%s", web, ssh, admin, extra)
 	return g, os.MkdirAll(dir, 0o700)
 }

@@ -32,6 +32,7 @@ type Options struct {
 	Config     string                // YAML added to the gateway's configuration
 	Targets    func(s *Stage) string // YAML list items added to the plant file's targets
 	Authorized string                // public keys that the plant takes without the gateway
+	Between    *Cable                // between browsers and the pages; nil: nothing
 }
 
 // Address at which targets see the sample plant in the plant file.
@@ -61,6 +62,10 @@ func NewStage(ctx context.Context, bin, dir string, o Options) (*Stage, error) {
 	g, err := NewGateway(bin, filepath.Join(dir, "gateway"), o.Config)
 	if err != nil {
 		return nil, err
+	}
+	if o.Between != nil {
+		g.URL = o.Between.URL()
+		o.Between.Plug(g.Web)
 	}
 	s := &Stage{Gateway: g, People: map[string]*Person{}, Clients: map[string]*Client{}}
 	if _, err := g.Init(ctx); err != nil {

@@ -67,6 +67,9 @@ func (c *conn) serve(ctx context.Context, chans <-chan ssh.NewChannel, reqs <-ch
 		Touch: c.ad.touch, Ticket: c.ad.ticket, Person: c.ad.person.Name, Grant: c.ad.grant.ID, Protocol: gateway.KindSSH,
 		Transport: hex.EncodeToString(c.sc.SessionID()), Source: c.nc.RemoteAddr().String(), Client: clientName(c.sc),
 	})
+	if c.ad.opened != nil {
+		c.ad.opened(live, err)
+	}
 	if err != nil {
 		c.fail(err)
 		c.explain(ctx, first, chans, reqs)

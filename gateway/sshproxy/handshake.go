@@ -33,9 +33,10 @@ type admission struct {
 	request         gateway.Request
 	touch           statement.Signed
 	ticket          bool
-	key             ssh.PublicKey // that proved the person
-	held            bool          // let in by the key alone: the touch is still to come
-	outer           error         // why the user name opens nothing; the connection can be jumped from
+	key             ssh.PublicKey     // that proved the person
+	held            bool              // let in by the key alone: the touch is still to come
+	outer           error             // why the user name opens nothing; the connection can be jumped from
+	opened          func(Live, error) // told what became of the session, before anything of it is shown; may be nil
 }
 
 type admissionKey struct{}
@@ -59,8 +60,9 @@ type handshake struct {
 	p       *Proxy
 	nc      net.Conn
 	signers []ssh.Signer
-	jump    *jump // what an inner connection came through; nil for all others
-	wire    *wire // of the connection, once its first bytes are there
+	jump    *jump      // what an inner connection came through; nil for all others
+	inside  *admission // of the gateway's own client; nil for all others
+	wire    *wire      // of the connection, once its first bytes are there
 	pre     ssh.ServerPreAuthConn
 	pending *Pending // one a connection, over all tries of its client
 	asked   time.Time
@@ -95,6 +97,9 @@ func (h *handshake) run() (*ssh.ServerConn, <-chan ssh.NewChannel, <-chan *ssh.R
 	}
 	if h.jump != nil {
 		h.trustOuter(cfg)
+	}
+	if h.inside != nil {
+		h.trustInside(cfg)
 	}
 	for _, s := range h.signers {
 		cfg.AddHostKey(s)

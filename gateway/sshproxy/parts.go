@@ -69,6 +69,7 @@ type Refusal struct {
 
 // Live is an open session. Its context is cancelled with a *gateway.Ended.
 type Live interface {
+	ID() string
 	Context() context.Context
 	Target() gateway.Target
 	Account() gateway.Account

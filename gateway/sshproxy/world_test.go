@@ -42,6 +42,7 @@ type world struct {
 	t       testing.TB
 	dir     string
 	addr    string // of the proxy
+	proxy   *sshproxy.Proxy
 	vault   *recording.Vault
 	m       *session.Manager
 	store   *store
@@ -114,6 +115,7 @@ func (w *world) serve(c sshproxy.Config) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.proxy = p
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		w.t.Fatal(err)

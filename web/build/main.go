@@ -19,8 +19,10 @@ import (
 var entries = []api.EntryPoint{
 	{InputPath: "assets/ts/app.ts", OutputPath: "app"},
 	{InputPath: "assets/ts/player.ts", OutputPath: "player"},
+	{InputPath: "assets/ts/terminal.ts", OutputPath: "terminal"},
 	{InputPath: "assets/css/app.css", OutputPath: "app"},
 	{InputPath: "assets/css/player.css", OutputPath: "player"},
+	{InputPath: "assets/css/terminal.css", OutputPath: "terminal"},
 	{InputPath: "assets/icon.svg", OutputPath: "icon"},
 }
 
@@ -40,8 +42,10 @@ func run(dir string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(filepath.Join(root, "node_modules", "asciinema-player")); err != nil {
-		return errors.New("the npm packages are not there; run `npm ci` in " + dir + " first")
+	for _, name := range []string{"asciinema-player", "@xterm"} {
+		if _, err := os.Stat(filepath.Join(root, "node_modules", name)); err != nil {
+			return errors.New("the npm packages are not there; run `npm ci` in " + dir + " first")
+		}
 	}
 	dist := filepath.Join(root, "dist")
 	if err := clean(dist); err != nil {
