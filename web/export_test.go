@@ -25,3 +25,6 @@ func Routes() []Route {
 
 // LocalPath is localPath.
 func LocalPath(to string) string { return localPath(to) }
+
+// Pieces parts a line of a search.
+func Pieces(line, needle string) []piece { return pieces(line, needle) }

@@ -74,6 +74,7 @@ func funcs(now func() time.Time) template.FuncMap {
 		"short":    short,
 		"list":     listed,
 		"may":      abilitiesOf,
+		"pieces":   pieces,
 		"lines":    func(l []string) string { return strings.Join(l, "\n") },
 		"plain":    func(v any) string { return strings.ReplaceAll(fmt.Sprint(v), "-", " ") },
 		"sameday":  func(a, b time.Time) bool { return a.UTC().Format(time.DateOnly) == b.UTC().Format(time.DateOnly) },

@@ -2,7 +2,6 @@ package web
 
 import (
 	"net/http"
-	"net/url"
 	"slices"
 	"time"
 
@@ -10,80 +9,6 @@ import (
 	"github.com/portcullis/portcullis/gateway/audit"
 	"github.com/portcullis/portcullis/web/api"
 )
-
-func (s *Server) recordings(v *visit) error {
-	q := v.URL.Query()
-	f := api.SessionFilter{Vendor: q.Get("vendor"), Person: q.Get("person"), Target: q.Get("target"), Before: q.Get("before"), Limit: shownMost}
-	vendors, err := s.rooms.Directory.Vendors(v.Context())
-	if err != nil {
-		return err
-	}
-	d := map[string]any{"Text": q.Get("text"), "Vendor": f.Vendor, "Person": f.Person, "Target": f.Target, "Vendors": vendors}
-	if q.Get("text") != "" {
-		if err := s.searchRecordings(v, q, d); err != nil {
-			return err
-		}
-		return s.show(v, "recordings", "Recordings", d)
-	}
-	rows, err := s.rooms.Sessions.Sessions(v.Context(), f)
-	if err != nil {
-		return err
-	}
-	var all []api.Recorded
-	for _, x := range rows {
-		all = append(all, s.cfg.API.Recorded(v.Context(), x))
-	}
-	d["Rows"] = all
-	if len(rows) == shownMost {
-		q.Set("before", rows[len(rows)-1].ID)
-		d["More"] = "/recordings?" + q.Encode()
-	}
-	return s.show(v, "recordings", "Recordings", d)
-}
-
-// searchRecordings puts what was found into the page's data.
-func (s *Server) searchRecordings(v *visit, q url.Values, d map[string]any) error {
-	hits, err := s.cfg.API.SearchRecordings(v.Context(), api.RecordingQuery{
-		Text: q.Get("text"), Vendor: q.Get("vendor"), Person: q.Get("person"), Target: q.Get("target"), Session: q.Get("session"), Before: q.Get("before"),
-	})
-	if err != nil {
-		return err
-	}
-	if d["Found"], err = s.groupHits(v, hits.Items); err != nil {
-		return err
-	}
-	d["Waiting"], d["Cut"] = hits.Waiting, hits.Cut
-	if hits.Next != "" {
-		q.Set("before", hits.Next)
-		d["MoreHits"] = "/recordings?" + q.Encode()
-	}
-	return nil
-}
-
-// found is one session's hits.
-type found struct {
-	gateway.Session
-	Hits []api.Hit
-}
-
-// groupHits puts hits, which come session by session, under their sessions.
-func (s *Server) groupHits(v *visit, hits []api.Hit) ([]found, error) {
-	var all []found
-	for _, h := range hits {
-		if n := len(all); n == 0 || all[n-1].ID != h.Session {
-			x, err := s.rooms.Sessions.Session(v.Context(), h.Session)
-			if gateway.IsCode(err, gateway.CodeNotFound) {
-				x = gateway.Session{ID: h.Session} // of a store that was lost: the recording is still there
-			} else if err != nil {
-				return nil, err
-			}
-			all = append(all, found{Session: x})
-		}
-		last := &all[len(all)-1]
-		last.Hits = append(last.Hits, h)
-	}
-	return all, nil
-}
 
 // look is one time that somebody looked at a recording.
 type look struct {

@@ -288,7 +288,10 @@ func (r recordings) Follow(ctx context.Context, id string, line func([]byte) err
 }
 
 func (r recordings) Search(_ context.Context, q api.RecordingQuery) (api.Hits, error) {
-	if len(r.World.Sessions) == 0 || !strings.Contains("systemctl status dispatcher", q.Text) {
+	r.mu.Lock()
+	r.Searched = append(r.Searched, q)
+	r.mu.Unlock()
+	if len(r.World.Sessions) == 0 || !strings.Contains("systemctl status dispatcher", strings.ToLower(q.Text)) {
 		return api.Hits{}, nil
 	}
 	x := r.World.Sessions[0].ID

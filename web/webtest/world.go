@@ -43,6 +43,8 @@ type World struct {
 	drafts map[string]statement.Statement
 	Did    []string // the acts and calls that were made, in order
 	Asked  []api.AskInput
+
+	Searched []api.RecordingQuery
 }
 
 // New returns the sample plant as it stands at now.
