@@ -36,7 +36,9 @@ type channel struct {
 	reqs   <-chan *ssh.Request // from the client
 	treqs  <-chan *ssh.Request // from the target
 
-	rec   Channel // set before started is closed
+	rec   Channel // this and the next two are set before started
+	files *files  // nil when it moves none
+	kind  gateway.ChannelKind
 	pumps sync.WaitGroup
 	all   sync.WaitGroup
 
@@ -146,6 +148,7 @@ func (ch *channel) carry(n ssh.NewChannel) {
 	_ = target.Close()
 	ch.all.Wait()
 	ch.pumps.Wait()
+	ch.files.close()
 }
 
 // nowhere accepts a channel only to say why it leads nowhere.
@@ -174,12 +177,16 @@ func sentence(e *gateway.Ended) string {
 }
 
 // start begins the pumps, once the target has agreed to a shell or command.
-func (ch *channel) start(rec Channel) {
+func (ch *channel) start(what gateway.Channel, rec Channel) {
 	ch.ctl.Lock()
+	ch.follow(what, rec)
 	ch.rec, ch.started = rec, true
 	ch.ctl.Unlock()
-	ch.pumps.Go(func() { ch.show(false, &ch.out, ch.target, ch.client) })
-	ch.pumps.Go(func() { ch.show(true, &ch.err, ch.target.Stderr(), ch.client.Stderr()) })
+	ch.pumps.Go(func() { ch.showFiles(ch.target, locked{&ch.out, ch.client}) })
+	ch.pumps.Go(func() {
+		errs := locked{&ch.err, ch.client.Stderr()}
+		pump(ch.target.Stderr(), func(p []byte) error { return rec.Show(true, p, errs) })
+	})
 	ch.all.Go(ch.send)
 	ch.all.Go(func() {
 		ch.c.mu.Lock()
@@ -198,14 +205,6 @@ func (ch *channel) start(rec Channel) {
 	})
 }
 
-// show carries one stream of the target to the client until its end. It stops
-// when the client has gone or the session is ending: either closes the target's
-// channel.
-func (ch *channel) show(stderr bool, mu *sync.Mutex, from io.Reader, to io.Writer) {
-	w := locked{mu, to}
-	pump(from, func(p []byte) error { return ch.rec.Show(stderr, p, w) })
-}
-
 type locked struct {
 	mu *sync.Mutex
 	w  io.Writer
@@ -220,8 +219,9 @@ func (l locked) Write(p []byte) (int, error) {
 // send carries what is typed to the target, and the end of it.
 func (ch *channel) send() {
 	ended := true
+	forward := func(p []byte) error { return ch.rec.Send(p, ch.target) }
 	pump(ch.client, func(p []byte) error {
-		err := ch.rec.Send(p, ch.target)
+		err := ch.orBreak(ch.files.fromClient(p, forward))
 		ended = err == nil
 		return err
 	})
@@ -314,6 +314,7 @@ func (ch *channel) fromTarget() {
 	ch.beginning.Lock()
 	defer ch.beginning.Unlock()
 	ch.pumps.Wait()
+	ch.files.close()
 	ch.tellLost()
 	ch.tellExit()
 }

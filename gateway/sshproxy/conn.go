@@ -243,6 +243,7 @@ func (c *conn) clientRequest(r *ssh.Request) {
 // farewell tells every channel why the session is over.
 func (c *conn) farewell(e *gateway.Ended) {
 	c.finishFlows()
+	defer c.closeFiles() // after the sentences: it may wait for a client that does not read
 	if e.Reason == gateway.EndClientLeft {
 		return
 	}

@@ -21,6 +21,8 @@ import (
 
 	"github.com/portcullis/portcullis/gateway"
 	"github.com/portcullis/portcullis/gateway/audit"
+	"github.com/portcullis/portcullis/gateway/recording"
+	"github.com/portcullis/portcullis/gateway/session"
 	"github.com/portcullis/portcullis/gateway/sshproxy"
 )
 
@@ -68,9 +70,11 @@ func TestForwardByStockClient(t *testing.T) {
 	}
 	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
 	w.listening("127.0.0.1:" + port) // makes a connection of its own
+	digests := map[gateway.Digest]bool{}
 	for _, size := range []int{0, 1, 3 << 20} {
 		sent := make([]byte, size)
 		_, _ = rand.Read(sent)
+		digests[gateway.DigestOf(sent)] = true
 		nc, err := net.Dial("tcp", "127.0.0.1:"+port)
 		if err != nil {
 			t.Fatal(err)
@@ -95,6 +99,26 @@ func TestForwardByStockClient(t *testing.T) {
 	if row := w.store.rows[l.ID()]; row.BytesIn != 3<<20+1 {
 		t.Errorf("the row counts %d bytes in", row.BytesIn)
 	}
+	for _, f := range w.flows(l) {
+		if f.To != to || !f.Ended || !strings.HasPrefix(f.From, "127.0.0.1:") {
+			t.Errorf("flow %+v", f)
+		}
+		delete(digests, f.SHA256In)
+	}
+	if len(digests) != 0 {
+		t.Errorf("%d flows are not told of with the digest of their bytes", len(digests))
+	}
+}
+
+// flows are the forwards that the recording of an ended session tells of.
+func (w *world) flows(l *session.Live) []recording.IndexFlow {
+	w.t.Helper()
+	w.done(l)
+	ix, err := w.vault.Index(w.t.Context(), l.ID())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return ix.Flows
 }
 
 // What is not listed word for word is refused before anything is dialled; so
@@ -334,7 +358,9 @@ func TestForwardFrozenAndSuspended(t *testing.T) {
 	if _, err := c.Dial("tcp", to); err == nil {
 		t.Error("a forward after the suspension")
 	}
-	w.done(l)
+	if flows := w.flows(l); len(flows) != 1 || !flows[0].Ended || flows[0].SHA256In != gateway.DigestOf([]byte("beforeheld")) {
+		t.Errorf("flows %+v", flows)
+	}
 }
 
 func expect(t *testing.T, from <-chan string, want string) {

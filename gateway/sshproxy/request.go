@@ -29,28 +29,42 @@ func (ch *channel) request(r *ssh.Request) bool {
 	case "env":
 		return ch.envRequest(r)
 	case "shell":
-		return len(r.Payload) == 0 && ch.begin(r, gateway.ChannelShell, "")
+		return len(r.Payload) == 0 && ch.begin(r, gateway.Channel{Kind: gateway.ChannelShell})
 	case "exec":
 		var m struct{ Command string }
 		if ssh.Unmarshal(r.Payload, &m) != nil || len(m.Command) > MaxCommand {
 			return false
 		}
-		return ch.begin(r, gateway.ChannelExec, m.Command)
+		return ch.begin(r, recognise(m.Command, ch.pty))
 	case "window-change":
 		return ch.resize(r)
 	case "signal", "break":
 		return len(r.Payload) <= 64 && ch.begun() && ch.rec.Hold() == nil && ch.pass(r)
 	case "subsystem":
-		var m struct{ Name string }
-		_ = ssh.Unmarshal(r.Payload, &m)
-		ch.c.live.Refuse(ch.c.live.Context(), "subsystem "+printable(m.Name, 64), notCarried["subsystem"])
-		return ch.explain(r, notCarried["subsystem"])
+		return ch.subsystem(r)
 	case "x11-req":
 		return ch.refuse(r.Type, notCarried["x11"])
 	case "auth-agent-req@openssh.com":
 		return ch.refuse(r.Type, notCarried["auth-agent@openssh.com"])
 	}
 	return false
+}
+
+// subsystem begins sftp, and nothing else of this kind. The name is compared
+// as the target compares it: byte for byte.
+func (ch *channel) subsystem(r *ssh.Request) bool {
+	var m struct{ Name string }
+	fit := ssh.Unmarshal(r.Payload, &m) == nil
+	switch {
+	case ch.begun():
+		return false
+	case fit && m.Name == "sftp" && ch.pty == nil:
+		return ch.begin(r, gateway.Channel{Kind: gateway.ChannelSFTP})
+	case fit && m.Name == "sftp":
+		m.Name += " on a terminal"
+	}
+	ch.c.live.Refuse(ch.c.live.Context(), "subsystem "+printable(m.Name, 64), notCarried["subsystem"])
+	return ch.explain(r, notCarried["subsystem"])
 }
 
 // pass sends a request on as it is, and answers as the target does.
@@ -145,14 +159,15 @@ func envAllowed(name string) bool {
 	return ok && rest != "" && strings.Trim(rest, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789") == ""
 }
 
-// begin judges a shell or command, begins its recording, and only then asks
-// the target for it.
-func (ch *channel) begin(r *ssh.Request, kind gateway.ChannelKind, command string) bool {
+// begin judges a shell, command or transfer, begins its recording, and only
+// then asks the target for it.
+func (ch *channel) begin(r *ssh.Request, what gateway.Channel) bool {
 	if ch.begun() {
 		return false
 	}
 	live := ch.c.live
-	rec, err := live.Channel(live.Context(), gateway.Channel{Kind: kind, Command: command, Pty: ch.pty})
+	what.Pty = ch.pty
+	rec, err := live.Channel(live.Context(), what)
 	if err != nil {
 		if live.Context().Err() != nil {
 			return false // the farewell says it
@@ -173,7 +188,7 @@ func (ch *channel) begin(r *ssh.Request, kind gateway.ChannelKind, command strin
 		}
 		return false
 	}
-	ch.start(rec)
+	ch.start(what, rec)
 	return true
 }
 

@@ -332,6 +332,7 @@ PidFile none
 PrintMotd no
 PrintLastLog no
 AcceptEnv LANG LC_* SECRET
+Subsystem sftp internal-sftp
 MaxSessions 50
 MaxStartups 200
 `, port, filepath.Join(w.dir, "host"), auth))
