@@ -70,10 +70,7 @@ type IndexNote struct {
 // shown. A damaged recording is read up to the damage; the error names it, and
 // the index holds what came before.
 func (v *Vault) Index(ctx context.Context, session string) (Index, error) {
-	b := &indexer{
-		index:   Index{Channels: []IndexChannel{}, Files: []IndexFile{}, Flows: []IndexFlow{}, Notes: []IndexNote{}},
-		channel: map[uint32]int{}, flow: map[uint32]int{},
-	}
+	b := newIndexer()
 	dir, err := v.find(session)
 	if err != nil {
 		return b.index, err
@@ -98,6 +95,13 @@ type indexer struct {
 	channel map[uint32]int // by channel: the place in Channels
 	flow    map[uint32]int // by channel: the place in Flows
 	words   int            // bytes of text so far
+}
+
+func newIndexer() *indexer {
+	return &indexer{
+		index:   Index{Channels: []IndexChannel{}, Files: []IndexFile{}, Flows: []IndexFlow{}, Notes: []IndexNote{}}, // JSON: [], not null
+		channel: map[uint32]int{}, flow: map[uint32]int{},
+	}
 }
 
 func (b *indexer) frame(f frame) error {

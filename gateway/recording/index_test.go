@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -175,4 +176,49 @@ func TestNoTextTearsItsOwnFrame(t *testing.T) {
 	must(t, shell(t, r).Output(Stdout, []byte("still there")))
 	sealIt(t, r)
 	must(t, v.Verify("ses_1"))
+}
+
+// BenchmarkIndex reads a recording of 64 MiB that a transfer has left.
+func BenchmarkIndex(b *testing.B) {
+	v := openVault(b, b.TempDir())
+	r := start(b, v, "bench")
+	c, err := r.Channel(1, gateway.Channel{Kind: gateway.ChannelSCP, Upload: true})
+	must(b, err)
+	p := make([]byte, 32<<10)
+	const pieces = 2048
+	for range pieces {
+		must(b, c.Input(p))
+	}
+	b.SetBytes(pieces * int64(len(p)))
+	for b.Loop() {
+		if _, err := v.Index(b.Context(), "bench"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// FuzzFrames gives index and screen a frame whose checksum is right and whose
+// payload is anything: neither falls over, and what they tell is text in bounds.
+func FuzzFrames(f *testing.F) {
+	f.Add(byte(kindChannel), []byte(`{"kind":"forward","to":"h:1","pty":{"cols":4294967295}}`))
+	f.Add(byte(kindFile), []byte(`{"op":"write","path":"\u001b]0;x","bytes":-1,"sha256":"00","verdict":"done"}`))
+	f.Add(byte(kindFlow), []byte(`{"to":"h:1","ended":true,"bytes_in":9223372036854775807}`))
+	f.Add(byte(kindExit), []byte(`{"status":4294967296}`))
+	f.Add(byte(kindNote), []byte("\xff\x1b"))
+	f.Fuzz(func(t *testing.T, k byte, payload []byte) {
+		fr := frame{kind: kind(k), channel: 1, payload: payload}
+		b, c := newIndexer(), newCaster()
+		for range 2 {
+			must(t, b.frame(fr))
+			for _, e := range c.events(fr) {
+				if !utf8.ValidString(e.Data) {
+					t.Fatalf("%q is told as %q", payload, e.Data)
+				}
+			}
+		}
+		b.countFlows()
+		if raw, err := json.Marshal(b.index); err != nil || len(raw) > 2*6*4*maxIndexWord+1<<16 {
+			t.Fatalf("%q is indexed in %d bytes, %v", payload, len(raw), err)
+		}
+	})
 }
