@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/portcullis/portcullis/gateway"
 )
@@ -77,7 +79,7 @@ func actAsSSH(grant string, args []string) int {
 // commandOf finds the command behind ssh's options and host.
 func commandOf(args []string) gateway.Channel {
 	at := slices.Index(args, "--")
-	for at < 0 {
+	if at < 0 {
 		at = slices.IndexFunc(args, func(a string) bool { return !strings.HasPrefix(a, "-") }) - 1
 	}
 	command := strings.Join(args[at+2:], " ")
@@ -107,11 +109,15 @@ func (k *kept) carry(ch gateway.Channel) int {
 	var pumps sync.WaitGroup
 	pumps.Go(func() {
 		defer in.Close() //nolint:errcheck // the other end may have gone
-		through(os.Stdin, in, t.Client)
+		if !through(os.Stdin, in, t.Client) {
+			_ = cmd.Process.Kill()
+		}
 	})
 	done := make(chan struct{})
 	go func() { defer close(done); pumps.Wait() }()
-	through(out, os.Stdout, t.Target)
+	if !through(out, os.Stdout, t.Target) {
+		_ = cmd.Process.Kill()
+	}
 	err := cmd.Wait()
 	_ = os.Stdin.Close()
 	_ = os.Stdout.Close()
@@ -127,18 +133,19 @@ func (k *kept) carry(ch gateway.Channel) int {
 	return 0
 }
 
-func through(from io.Reader, to io.Writer, tap func([]byte, func([]byte) error) error) {
+// through carries one direction to its end; false is that the tap ended it.
+func through(from io.Reader, to io.Writer, tap func([]byte, func([]byte) error) error) bool {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
 		if n > 0 {
 			if err := tap(buf[:n], func(p []byte) error { _, err := to.Write(p); return err }); err != nil {
 				_, _ = io.WriteString(os.Stderr, "tap: "+err.Error()+"\n")
-				return
+				return false
 			}
 		}
 		if err != nil {
-			return
+			return true
 		}
 	}
 }
@@ -147,7 +154,10 @@ func through(from io.Reader, to io.Writer, tap func([]byte, func([]byte) error) 
 func runProgram(t *testing.T, grant, stdin, program string, args ...string) (*kept, string, error) {
 	t.Helper()
 	index := filepath.Join(t.TempDir(), "index")
-	cmd := exec.CommandContext(t.Context(), program, args...)
+	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	defer stop()
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.WaitDelay = time.Second
 	cmd.Env = append(os.Environ(), envActs+"="+grant, envIndex+"="+index, "GIT_SSH="+os.Args[0], "GIT_SSH_VARIANT=simple",
 		"GIT_CONFIG_GLOBAL=/dev/null", "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.org", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.org")
 	cmd.Stdin = strings.NewReader(stdin)
@@ -160,7 +170,7 @@ func runProgram(t *testing.T, grant, stdin, program string, args ...string) (*ke
 		readErr = json.Unmarshal(b, k)
 	}
 	if readErr != nil {
-		t.Fatalf("%s %q: no index: %v\n%s", program, args, readErr, said.String())
+		t.Fatalf("%s %q: %v, no index: %v\n%s", program, args, err, readErr, said.String())
 	}
 	return k, said.String(), err
 }
