@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash"
 	"os"
 	"path/filepath"
@@ -165,32 +164,6 @@ func (j *journal) ready(n int64) (now time.Time, err error) {
 	}
 }
 
-// late reports whether showing more would leave a byte unsynced for longer
-// than was promised.
-func (j *journal) late(now time.Time) bool {
-	since := j.syncing
-	if since.IsZero() {
-		since = j.dirty
-	}
-	return !since.IsZero() && now.Sub(since) > j.oldest
-}
-
-// hold gives up the lock until the sync under way has ended or the recording
-// has failed.
-func (j *journal) hold() {
-	if j.synced == nil {
-		j.synced = make(chan struct{})
-	}
-	synced := j.synced
-	ring(j.urgent)
-	j.mu.Unlock()
-	defer j.mu.Lock()
-	select {
-	case <-synced:
-	case <-j.fault.done:
-	}
-}
-
 // roll closes the current segment and begins the next. It waits for no disk:
 // the full one is synced by the recorder's goroutine.
 func (j *journal) roll() error {
@@ -225,122 +198,6 @@ func (j *journal) finish(interrupted bool) (segmentSeal, error) {
 	j.hash.Sum(s.Digest[:0])
 	j.done, j.ended = append(j.done, s), true
 	return s, nil
-}
-
-// touch notes that there are bytes to sync, written at now or later, and wakes
-// who does it.
-func (j *journal) touch(now time.Time) {
-	if j.dirty.IsZero() {
-		j.dirty = now
-		ring(j.wake)
-	}
-}
-
-// sync makes durable what was written before it was called.
-func (j *journal) sync(dir *os.File) error {
-	j.mu.Lock()
-	if j.dirty.IsZero() || j.closed {
-		j.mu.Unlock()
-		return nil
-	}
-	files := append(j.closing, j.file)
-	newDir := j.newDir
-	j.closing, j.newDir, j.syncing, j.dirty = nil, false, j.dirty, time.Time{}
-	j.mu.Unlock()
-
-	err := j.syncFiles(files, newDir, dir)
-
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if err != nil {
-		err = j.fault.fail(err) // before anybody who waits may write again
-	}
-	j.syncing = time.Time{}
-	j.release()
-	return err
-}
-
-// release lets go on who waits for a sync.
-func (j *journal) release() {
-	if j.synced != nil {
-		close(j.synced)
-		j.synced = nil
-	}
-}
-
-// syncFiles syncs in the order of writing and closes all but the last.
-func (j *journal) syncFiles(files []*os.File, newDir bool, dir *os.File) error {
-	var errs []error
-	for i, f := range files {
-		errs = append(errs, j.disk.sync(f))
-		if i < len(files)-1 {
-			errs = append(errs, f.Close())
-		}
-	}
-	if newDir {
-		errs = append(errs, j.disk.sync(dir))
-	}
-	return errors.Join(errs...)
-}
-
-// shut refuses every later append, and lets go on who waits to make one.
-func (j *journal) shut() {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.closed = true
-	j.release()
-}
-
-// appendLast writes a frame between shut and close. The segment may grow
-// beyond its limit by it.
-func (j *journal) appendLast(k kind, channel uint32, payload []byte) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if err := j.fault.get(); err != nil {
-		return err
-	}
-	if err := j.put(k, channel, j.clock(j.now()), payload); err != nil {
-		return j.fault.fail(err)
-	}
-	return nil
-}
-
-// close writes the last footer, syncs, and closes every file whatever goes
-// wrong. shut comes first.
-func (j *journal) close(interrupted bool) ([]segmentSeal, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if interrupted {
-		// A write that failed half-way may have left a piece of its frame.
-		if err := j.file.Truncate(j.size); err != nil {
-			return nil, errors.Join(err, j.drop())
-		}
-	}
-	var err error
-	if !j.ended {
-		_, err = j.finish(interrupted)
-	}
-	for _, f := range append(j.closing, j.file) {
-		if err == nil {
-			err = j.disk.sync(f)
-		}
-	}
-	if err := errors.Join(err, j.drop()); err != nil {
-		return nil, fmt.Errorf("close segment %q: %w", segmentName(j.stream, j.seq), err)
-	}
-	return j.done, nil
-}
-
-// drop closes the files as they are.
-func (j *journal) drop() error {
-	var errs []error
-	for _, f := range append(j.closing, j.file) {
-		if f != nil {
-			errs = append(errs, f.Close())
-		}
-	}
-	j.closing, j.file = nil, nil
-	return errors.Join(errs...)
 }
 
 // bytes is how much of the session's own data was written.
