@@ -7,6 +7,10 @@ type topic struct{ Name, Title, About string }
 
 var topics = []topic{
 	{"connect", "Connecting by ssh", "From an open window to a shell with the client you already use."},
+	{"files", "Files", "sftp, scp, rsync and git: what each ability lets, and what is kept of each file."},
+	{"forwards", "Forwards", "Reaching a database or a web page behind the target, port by port."},
+	{"terminal", "In the browser", "A shell without a client of your own."},
+	{"certificates", "Login certificates", "portcullis login: an SSH certificate for the day, by one touch."},
 	{"keys", "Keys", "What a FIDO2 key is for, what an SSH key is for, and how each comes and goes."},
 	{"approve", "Approving", "What to look at before you agree, and what your touch signs."},
 	{"suspend", "Suspending", "Breach news: how to shut a vendor out, read the report, and let it in again."},

@@ -70,4 +70,3 @@ func FuzzPieces(f *testing.F) {
 		}
 	})
 }
-
