@@ -98,6 +98,8 @@ func TestTerminal(t *testing.T) {
 	// What is pasted comes whole.
 	js[bool](ana, `(() => { const d = new DataTransfer(); d.setData('text/plain', 'echo pasted-$((1000+337))\n');
 		document.querySelector('.xterm-helper-textarea').dispatchEvent(new ClipboardEvent('paste', {clipboardData: d, bubbles: true, cancelable: true})); return true })()`)
+	ana.shows("echo pasted-")
+	ana.typeIn("\r") // pasted lines wait for a word, as at any shell that brackets them
 	ana.shows("pasted-1337")
 
 	// The network goes while output runs and something is typed; nothing is lost.

@@ -22,6 +22,7 @@ type engineerHome struct {
 	SSH           sshAddress
 	MayAsk        bool
 	NoSSHKey      bool
+	Terminals     bool // shells open in the browser too
 }
 
 // waitingRequest is a request with the seats of its quorum.
@@ -35,7 +36,7 @@ func (s *Server) home(v *visit) error {
 	if v.who.Person.Staff() {
 		return s.staffHome(v)
 	}
-	d := engineerHome{SSH: s.ssh, MayAsk: api.Holds(v.who.Person, api.Ask), Titles: map[string]string{}}
+	d := engineerHome{SSH: s.ssh, Terminals: s.cfg.Terminals != nil, MayAsk: api.Holds(v.who.Person, api.Ask), Titles: map[string]string{}}
 	ctx, me := v.Context(), v.who.Person.Name
 	grants, err := s.rooms.Access.Grants(ctx, api.Filter{Person: me, States: []string{string(gateway.GrantOpen), string(gateway.GrantPlanned)}, Limit: shownMost})
 	if err != nil {

@@ -78,6 +78,7 @@ function start(stage: HTMLElement): void {
     state(why.refused ? "Refused" : "Ended", why.refused ? "stop" : "off");
     say(find("#term-why"), why.text, why.refused);
     cover.hidden = false;
+    cover.classList.add("ended");
     open.textContent = "Open again by touch";
     open.focus();
   }
