@@ -111,6 +111,8 @@ type SSHKey struct {
 	Statement   Digest    `json:"statement"`
 	Added       time.Time `json:"added"`
 	Removed     time.Time `json:"removed,omitzero"`
+
+	Attested *SSHAttested `json:"attested,omitempty"` // as its statement proves it; no row says so
 }
 
 // Invitation lets one person enrol a first key. The token is a seed of an

@@ -47,12 +47,16 @@ type Facts struct {
 	Key     EnrolFacts
 }
 
-// EnrolFacts is what is known of a FIDO2 key before it is enrolled.
+// EnrolFacts is what is known of a FIDO2 key before it is enrolled, or of an
+// SSH key before it is added.
 type EnrolFacts struct {
 	BackupEligible bool   // a synced key could leave its owner's hands
 	Attestation    string // verdict: none, self, unanchored
 	Format         string // attestation format: none, packed, ...
 	AAGUID         string // model of the key, UUID text
+	SSH            bool   // an SSH key; the two below are of such alone
+	SecurityKey    bool   // by its type in a FIDO2 authenticator, which Attestation proves or not
+	VerifyRequired bool   // proven never to sign without its PIN or fingerprint
 }
 
 var theGateway = cedar.NewEntityUID("Gateway", "portcullis")
@@ -92,6 +96,7 @@ func (f Facts) context() cedar.Record {
 		return cedar.NewRecord(cedar.RecordMap{
 			"now": now, "synced": cedar.Boolean(f.Key.BackupEligible), "attestation": cedar.String(f.Key.Attestation),
 			"format": cedar.String(f.Key.Format), "model": cedar.String(f.Key.AAGUID),
+			"ssh": cedar.Boolean(f.Key.SSH), "security_key": cedar.Boolean(f.Key.SecurityKey), "verify_required": cedar.Boolean(f.Key.VerifyRequired),
 		})
 	}
 	return cedar.NewRecord(cedar.RecordMap{"now": now})

@@ -45,7 +45,7 @@ func (s *Set) MayApprove(a Approval) *gateway.Error {
 	}).Err()
 }
 
-// MayEnrol refuses a key that the rules do not take from this person.
+// MayEnrol refuses a FIDO2 key or an SSH key that the rules do not take from this person.
 func (s *Set) MayEnrol(p gateway.Person, key EnrolFacts, now time.Time) *gateway.Error {
 	return s.Decide(Facts{Action: Enrol, Person: p, Key: key, Now: now}).Err()
 }

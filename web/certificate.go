@@ -27,6 +27,9 @@ type Certificates interface {
 	Preview(ctx context.Context, p gateway.Person, link string) (gateway.SSHCertificate, error)
 	List(ctx context.Context, person string) ([]gateway.SSHCertificate, error)
 	Revoke(ctx context.Context, by gateway.Person, fingerprint, source string) error
+	// AttestChallenge is what an SSH security key is to be made for, so that
+	// its attestation is taken.
+	AttestChallenge(person string) (string, error)
 }
 
 // certificate is the page that the link of `portcullis login` leads to.

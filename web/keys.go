@@ -18,7 +18,13 @@ func (s *Server) keys(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return s.show(v, "keys", "My keys", map[string]any{"Keys": keys, "SSH": sshKeys, "Gateway": s.ssh, "Certificates": certs, "Issues": s.cfg.Certificates != nil})
+	challenge := ""
+	if s.cfg.Certificates != nil {
+		if challenge, err = s.cfg.Certificates.AttestChallenge(v.who.Person.Name); err != nil {
+			return err
+		}
+	}
+	return s.show(v, "keys", "My keys", map[string]any{"Keys": keys, "SSH": sshKeys, "Gateway": s.ssh, "Certificates": certs, "Issues": s.cfg.Certificates != nil, "Challenge": challenge})
 }
 
 // touch is the page that the link in the terminal leads to: the connection

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/portcullis/portcullis/gateway"
+	"github.com/portcullis/portcullis/gateway/identity"
 	"github.com/portcullis/portcullis/gateway/statement"
 	"github.com/portcullis/portcullis/web/api"
 )
@@ -143,7 +144,7 @@ func (r *rooms) sshKeyAct() api.Act {
 	return api.Act{
 		Draft: func(ctx context.Context, by gateway.Person, _ *gateway.Login, raw json.RawMessage) (statement.Body, error) {
 			return drafted(raw, func(in api.SSHKeyParams) (*statement.SSHKeyAdd, error) {
-				return r.identity.DraftSSHKey(ctx, by, in.Key, in.Label)
+				return r.identity.DraftAttestedSSHKey(ctx, by, in.Key, in.Label, identity.Attested{Blob: in.Attestation, Challenge: in.Challenge})
 			})
 		},
 		Commit: func(ctx context.Context, s statement.Signed) (any, error) { return r.identity.CommitSSHKey(ctx, s) },

@@ -67,6 +67,10 @@ func (c certificates) Revoke(ctx context.Context, by gateway.Person, fingerprint
 	return c.identity.RevokeSSHCertificate(ctx, by, fingerprint, source)
 }
 
+func (c certificates) AttestChallenge(person string) (string, error) {
+	return c.identity.AttestChallenge(person)
+}
+
 // sshCertAct issues a certificate to the terminal behind a link.
 func (r *rooms) sshCertAct() api.Act {
 	return api.Act{

@@ -187,7 +187,8 @@ func (r *rooms) openPeople() (err error) {
 }
 
 func (r *rooms) mayEnrol(p gateway.Person, k identity.EnrolFacts) *gateway.Error {
-	return r.policy.MayEnrol(p, policy.EnrolFacts{BackupEligible: k.BackupEligible, Attestation: k.Attestation, Format: k.Format, AAGUID: k.AAGUID}, time.Now())
+	return r.policy.MayEnrol(p, policy.EnrolFacts{BackupEligible: k.BackupEligible, Attestation: k.Attestation, Format: k.Format, AAGUID: k.AAGUID,
+		SSH: k.SSH, SecurityKey: k.SecurityKey, VerifyRequired: k.VerifyRequired}, time.Now())
 }
 
 func (r *rooms) openSessions() (err error) {

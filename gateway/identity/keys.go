@@ -25,12 +25,22 @@ func (s *Service) Keys(ctx context.Context, person string) ([]gateway.Authentica
 		return nil, nil, stored(err)
 	}
 	k, err := s.store.SSHKeys(ctx, person)
-	return a, k, stored(err)
+	if err != nil {
+		return nil, nil, stored(err)
+	}
+	s.tellAttested(ctx, k)
+	return a, k, nil
 }
 
 // DraftSSHKey draws up the addition of an SSH public key, given as the line
 // of a .pub file.
 func (s *Service) DraftSSHKey(ctx context.Context, p gateway.Person, line, label string) (*statement.SSHKeyAdd, error) {
+	return s.DraftAttestedSSHKey(ctx, p, line, label, Attested{})
+}
+
+// DraftAttestedSSHKey is DraftSSHKey with what `ssh-keygen -O
+// write-attestation` wrote when the key was made; the zero Attested is none.
+func (s *Service) DraftAttestedSSHKey(ctx context.Context, p gateway.Person, line, label string, a Attested) (*statement.SSHKeyAdd, error) {
 	who, err := s.stand(ctx, p.Name)
 	if err != nil {
 		return nil, err
@@ -40,6 +50,12 @@ func (s *Service) DraftSSHKey(ctx context.Context, p gateway.Person, line, label
 		return nil, err
 	}
 	b := &statement.SSHKeyAdd{Fingerprint: ssh.FingerprintSHA256(key), Key: canonicalLine(key), Person: p.Name, Label: label, Epochs: who.Epochs}
+	if b.Attestation, err = s.attested(who.Person, key, a); err != nil {
+		return nil, err
+	}
+	if no := s.policy.MayEnrol(who.Person, sshFacts(key, b.Attestation)); no != nil {
+		return nil, no
+	}
 	if err := b.Check(); err != nil {
 		return nil, err
 	}

@@ -45,6 +45,9 @@ type EnrolFacts struct {
 	Attestation    string // verdict: none, self, unanchored
 	BackupEligible bool   // the key can be copied to other devices
 	BackedUp       bool   // and has been
+	SSH            bool   // it is an SSH key; the facts below are of such alone
+	SecurityKey    bool   // it lives in a FIDO2 authenticator by its type; Attestation says whether that is proven
+	VerifyRequired bool   // proven never to sign without its PIN or fingerprint
 }
 
 // Policy says whether a person may enrol a key such as this; nil means yes.

@@ -82,11 +82,12 @@ func (b *KeyRemove) Check() error {
 
 // SSHKeyAdd adds an SSH public key, which says who connects.
 type SSHKeyAdd struct {
-	Fingerprint string         `json:"fingerprint"`
-	Key         string         `json:"key"`
-	Person      string         `json:"person"`
-	Label       string         `json:"label"`
-	Epochs      gateway.Epochs `json:"epochs"`
+	Fingerprint string          `json:"fingerprint"`
+	Key         string          `json:"key"`
+	Person      string          `json:"person"`
+	Label       string          `json:"label"`
+	Epochs      gateway.Epochs  `json:"epochs"`
+	Attestation *SSHAttestation `json:"attestation,omitempty"`
 }
 
 func (b *SSHKeyAdd) Kind() Kind { return KindSSHKey }
@@ -99,12 +100,12 @@ func (b *SSHKeyAdd) Sentence() string {
 	if strings.HasPrefix(b.Key, "sk-") { // the two types of OpenSSH's PROTOCOL.u2f
 		sentence += " It is a security key: touched and with its PIN, it opens sessions without a browser."
 	}
-	return sentence
+	return sentence + b.Attestation.words()
 }
 
 // Check implements Body.
 func (b *SSHKeyAdd) Check() error {
-	return first(gateway.CheckName("person", b.Person), gateway.CheckNeeded("label", b.Label, gateway.MaxTitle, false), checkSSHKey(b.Key, b.Fingerprint))
+	return first(gateway.CheckName("person", b.Person), gateway.CheckNeeded("label", b.Label, gateway.MaxTitle, false), checkSSHKey(b.Key, b.Fingerprint), b.Attestation.check(b.Key))
 }
 
 // SSHKeyRemove removes an SSH public key.

@@ -92,6 +92,10 @@ func (w *walk) sshKey(fingerprint string) (gateway.SSHKey, error) {
 	if row.Removed, err = w.floor.removed(sshKeyRemoved+fingerprint, row.Removed); err != nil {
 		return gateway.SSHKey{}, err
 	}
+	if row.Attested = nil; b.Attestation != nil {
+		proven := b.Attestation.SSHAttested
+		row.Attested = &proven
+	}
 	w.sshKeys[fingerprint] = row
 	return row, nil
 }

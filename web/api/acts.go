@@ -18,10 +18,14 @@ type (
 	KeyRemoveParams struct {
 		Credential string `json:"credential"`
 	}
-	// SSHKeyParams are those of sshkey.add: one line of a .pub file.
+	// SSHKeyParams are those of sshkey.add: one line of a .pub file, and where
+	// the key was attested the base64 of the file that `ssh-keygen -O
+	// write-attestation` wrote and the challenge of our page that it was made for.
 	SSHKeyParams struct {
-		Key   string `json:"key"`
-		Label string `json:"label"`
+		Key         string `json:"key"`
+		Label       string `json:"label"`
+		Attestation string `json:"attestation,omitempty"`
+		Challenge   string `json:"challenge,omitempty"`
 	}
 	// SSHRemoveParams are those of sshkey.remove.
 	SSHRemoveParams struct {
