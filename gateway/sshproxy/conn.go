@@ -85,7 +85,7 @@ func (c *conn) serve(ctx context.Context, chans <-chan ssh.NewChannel, reqs <-ch
 	}
 	defer context.AfterFunc(ctx, func() { live.End(gateway.EndStopping, "", "") })()
 	c.wg.Go(c.reachTarget)
-	pulse := &pulse{conn: c.sc, wire: c.h.wire, every: c.p.beat, dead: func() { live.End(gateway.EndClientLeft, "", "its connection went silent") }}
+	pulse := &pulse{conn: c.sc, wire: c.h.wire, every: c.p.c.beat, dead: func() { live.End(gateway.EndClientLeft, "", "its connection went silent") }}
 	pulse.start()
 	defer pulse.stop()
 	c.tend(first, chans, reqs)
@@ -149,7 +149,7 @@ func (c *conn) reachTarget() {
 		c.live.End(ended.Reason, "", ended.Detail)
 		return
 	}
-	leg.pulse.every = c.p.beat
+	leg.pulse.every = c.p.c.beat
 	leg.pulse.dead = func() { c.live.End(gateway.EndTargetLeft, "", "its connection went silent") }
 	leg.pulse.start()
 	defer leg.pulse.stop() // its socket is closed by then

@@ -86,7 +86,7 @@ func (h *handshake) close() {
 // run does the handshake. The socket's deadline bounds each of its parts.
 func (h *handshake) run() (*ssh.ServerConn, <-chan ssh.NewChannel, <-chan *ssh.Request, error) {
 	cfg := &ssh.ServerConfig{
-		Config:                      algorithms(),
+		Config:                      strictAlgorithms(),
 		PublicKeyAuthAlgorithms:     userKeys,
 		MaxAuthTries:                maxAuthTries,
 		PublicKeyCallback:           h.offered,

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -54,13 +55,14 @@ type Config struct {
 	MaxPerSource  int // 0: DefaultMaxPerSource
 
 	HandshakeTime, TouchTime, TargetTime time.Duration // 0: the constants of these names
+
+	beat beat // zero: as the constants say
 }
 
 // Proxy serves SSH.
 type Proxy struct {
-	c    Config
-	log  *slog.Logger
-	beat beat
+	c   Config
+	log *slog.Logger
 
 	mu     sync.Mutex // guards the counts
 	conns  int
@@ -89,10 +91,13 @@ func New(c Config) (*Proxy, error) {
 			*d.set = d.to
 		}
 	}
+	if c.beat == (beat{}) {
+		c.beat = beat{BeatEvery, QuietTime, SilenceMax}
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Proxy{c: c, log: c.Logger, beat: beat{BeatEvery, QuietTime, SilenceMax}, before: map[netip.Prefix]int{}}, nil
+	return &Proxy{c: c, log: c.Logger, before: map[netip.Prefix]int{}}, nil
 }
 
 // Serve accepts connections until ctx is done, ends what is open then, and
@@ -198,6 +203,16 @@ func sourceOf(a net.Addr) netip.Prefix {
 	}
 	pre, _ := ip.Prefix(bits)
 	return pre
+}
+
+// strictAlgorithms is what engineers' clients are offered: of what algorithms
+// has, no elliptic curve of NIST's and no MAC over the plain text, for which
+// every client of the last ten years has something better. Targets are older.
+func strictAlgorithms() ssh.Config {
+	c := algorithms()
+	c.KeyExchanges = slices.DeleteFunc(c.KeyExchanges, func(k string) bool { return strings.Contains(k, "nistp") })
+	c.MACs = slices.DeleteFunc(c.MACs, func(m string) bool { return !strings.Contains(m, "-etm@") })
+	return c
 }
 
 // algorithms is what both legs speak: nothing with SHA-1, CBC or a small group.
