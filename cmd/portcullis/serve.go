@@ -223,7 +223,7 @@ func (g *gatewayd) serve(ctx context.Context, ready func()) (err error) {
 	inner, stopRooms := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRooms()
 	var keepers errgroup.Group
-	for name, run := range map[string]func(context.Context) error{"access": g.access.Run, "session": g.sessions.Run, "killswitch": g.killswitch.Run, "search": g.search.Run} {
+	for name, run := range map[string]func(context.Context) error{"access": g.access.Run, "session": g.sessions.Run, "killswitch": g.killswitch.Run, "search": g.search.Run, "memory": keepTidy} {
 		keepers.Go(func() error { return named(name, run(inner)) })
 	}
 	listeners, lctx := errgroup.WithContext(ctx)
