@@ -15,7 +15,8 @@ import (
 // recording alone.
 type files struct {
 	tap    transfer.Tap
-	broken atomic.Bool // after an error nothing passes in either direction
+	hold   func() error // waits while the session is frozen; an error once it is over
+	broken atomic.Bool  // after an error nothing passes in either direction
 
 	// Read-held by who is inside the tap: its Close comes after the last of
 	// them.
@@ -31,13 +32,17 @@ func newFiles(ch gateway.Channel, rec Channel, reply func([]byte) error) *files 
 	if tap == nil {
 		return nil
 	}
-	return &files{tap: tap}
+	return &files{tap: tap, hold: rec.Hold}
 }
 
-// fromClient judges p and gives on what may reach the target.
+// fromClient judges p and gives on what may reach the target. The tap sees
+// nothing that is held: it would tell of bytes as written that never passed.
 func (f *files) fromClient(p []byte, forward func([]byte) error) error {
 	if f == nil {
 		return forward(p)
+	}
+	if err := f.hold(); err != nil {
+		return err
 	}
 	f.use.RLock()
 	defer f.use.RUnlock()

@@ -13,12 +13,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
 	"github.com/portcullis/portcullis/gateway"
 	"github.com/portcullis/portcullis/gateway/audit"
 	"github.com/portcullis/portcullis/gateway/recording"
+	"github.com/portcullis/portcullis/gateway/session"
 )
 
 func (w *world) may(a gateway.Abilities) {
@@ -107,6 +109,7 @@ func TestFilesByStockClients(t *testing.T) {
 		name string
 		args func(up bool) []string
 	}{
+		{"scp -O", func(up bool) []string { return append([]string{"-O"}, scpArgs(up, local, remote, back)...) }},
 		{"scp over sftp", func(up bool) []string { return scpArgs(up, local, remote, back) }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -308,6 +311,75 @@ func TestWaysRoundAreClosed(t *testing.T) {
 	}
 	if !w.store.has(audit.SessionChannel, audit.Refused, "no exec") {
 		t.Error("no event")
+	}
+}
+
+// A transfer that its session's end cuts off is told so in the index, and a
+// second channel after the end is refused.
+func TestTransferCutOff(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		end  func(w *world, l *session.Live, c *ssh.Client)
+	}{
+		{"suspended", func(w *world, _ *session.Live, _ *ssh.Client) {
+			w.m.EndAll(func(gateway.Session) bool { return true }, &gateway.Ended{Reason: gateway.EndSuspended})
+		}},
+		{"frozen, then ended", func(w *world, l *session.Live, _ *ssh.Client) {
+			if err := w.m.Freeze(w.t.Context(), l.ID(), "olga", ""); err != nil {
+				w.t.Fatal(err)
+			}
+			l.End(gateway.EndByStaff, "olga", "")
+		}},
+		{"window over", func(_ *world, l *session.Live, _ *ssh.Client) { l.End(gateway.EndWindow, "", "") }},
+		{"client left", func(_ *world, _ *session.Live, c *ssh.Client) { _ = c.Close() }},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.sshd()
+			w.may(gateway.Abilities{Upload: true})
+			c := w.mustClient()
+			s, err := c.NewSession()
+			if err != nil {
+				t.Fatal(err)
+			}
+			in, _ := s.StdinPipe()
+			out := newScreen()
+			s.Stdout = out
+			path := filepath.Join(w.dir, "half")
+			if err := s.Start("scp -t " + path); err != nil {
+				t.Fatal(err)
+			}
+			out.wait(t, "\x00")
+			_, _ = io.WriteString(in, "C0644 1000000 half\n")
+			out.wait(t, "\x00\x00")
+			_, _ = io.WriteString(in, "the first bytes")
+			l := w.lastLive()
+			sent(t, l, int64(len("C0644 1000000 half\nthe first bytes")))
+			tc.end(w, l, c)
+			_, _ = io.WriteString(in, "more") // fails, or is held and never passes
+			w.done(l)
+			if s, err := c.NewSession(); err == nil && s.Run("scp -t x") == nil {
+				t.Error("a second channel after the end")
+			}
+			ix, err := w.vault.Index(t.Context(), l.ID())
+			if err != nil || len(ix.Files) != 1 || ix.Files[0].Verdict != gateway.FileCut || ix.Files[0].Bytes != 15 {
+				t.Errorf("index %+v, %v", ix.Files, err)
+			}
+		})
+	}
+}
+
+// sent waits until so many bytes of the engineer's have gone to the target.
+func sent(t *testing.T, l *session.Live, n int64) {
+	t.Helper()
+	limit, tick := time.After(patience), time.NewTicker(5*time.Millisecond)
+	defer tick.Stop()
+	for l.Session().BytesIn < n {
+		select {
+		case <-tick.C:
+		case <-limit:
+			t.Fatalf("%d of %d bytes went to the target", l.Session().BytesIn, n)
+		}
 	}
 }
 
