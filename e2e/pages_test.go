@@ -42,6 +42,11 @@ func TestPages(t *testing.T) {
 	s.must(err)
 	asked, err := s.Ask(s.ctx, "bob", "pump", time.Hour)
 	s.must(err)
+	var more rig.Request // goes on where the window of g ends, with all abilities
+	s.must(s.People["ana"].Post(s.ctx, "/api/v1/requests", map[string]any{
+		"target": "pump", "account": "ops", "from": g.To, "to": g.To.Add(time.Hour), "reason": "the inspection takes longer: the drive's log is to be fetched",
+		"abilities": []string{"shell", "exec", "upload", "download", "forward historian.norte.example:5432", "forward [2001:db8::9]:443"},
+	}, &more))
 	order := s.suspend("person", "bob", "drill on a person")
 	_ = asked
 	session := s.sessions()[0].ID
@@ -56,15 +61,14 @@ func TestPages(t *testing.T) {
 		seats[who] = seat
 	}
 	for _, p := range []struct{ who, path string }{
-		{"", "/login"}, {"", "/enrol"}, {"", "/help"}, {"", "/no-such-page"},
-		{"ana", "/"}, {"ana", "/requests"}, {"ana", "/requests/new?target=pump"}, {"ana", "/keys"}, {"ana", strings.TrimPrefix(link[0], s.URL)}, {"ana", "/sessions/" + session},
+		{"", "/login"}, {"", "/enrol"}, {"", "/help"}, {"", "/help/connect"}, {"", "/help/files"}, {"", "/help/forwards"}, {"", "/help/replay"}, {"", "/no-such-page"},
+		{"ana", "/"}, {"ana", "/requests"}, {"ana", "/requests/new?target=pump"}, {"ana", "/requests/new?extends=" + g.ID}, {"ana", "/requests/" + more.ID}, {"ben", "/requests/" + more.ID}, {"ana", "/keys"}, {"ana", strings.TrimPrefix(link[0], s.URL)}, {"ana", "/sessions/" + session},
 		{"ben", "/"}, {"ben", "/inbox"}, {"ben", "/board"}, {"ben", "/suspend"}, {"ben", "/suspend?kind=vendor&name=acme"}, {"ben", "/suspensions"}, {"ben", "/suspensions/" + order.ID}, {"ben", "/sessions/" + session},
-		{"cleo", "/recordings"}, {"cleo", "/recordings/" + session}, {"cleo", "/events"},
+		{"cleo", "/recordings"}, {"cleo", "/recordings?text=uname"}, {"cleo", "/recordings?text=uname&kind=file&from=2026-01-01"}, {"cleo", "/recordings/" + session}, {"cleo", "/events"},
 		{"adm", "/"}, {"adm", "/vendors"}, {"adm", "/vendors/new"}, {"adm", "/vendors/acme"}, {"adm", "/people"}, {"adm", "/people/new"}, {"adm", "/people/ana"}, {"adm", "/targets"}, {"adm", "/targets/new"}, {"adm", "/targets/pump"},
 	} {
 		t.Run(p.who+p.path, func(t *testing.T) { seats[p.who].look(t, p.who, p.path) })
 	}
-	_ = g
 }
 
 // look opens one page in every look.

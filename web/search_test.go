@@ -60,7 +60,7 @@ func FuzzPieces(f *testing.F) {
 	f.Fuzz(func(t *testing.T, line, needle string) {
 		var b strings.Builder
 		for _, p := range web.Pieces(line, needle) {
-			if p.Hit && !strings.EqualFold(p.Text, needle) && strings.ToLower(p.Text) != strings.ToLower(needle) {
+			if p.Hit && !strings.EqualFold(p.Text, needle) {
 				t.Errorf("%q is marked for %q", p.Text, needle)
 			}
 			b.WriteString(p.Text)
