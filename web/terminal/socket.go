@@ -86,7 +86,7 @@ func (s *socket) carry() error {
 	}
 	done := make(chan struct{})
 	reading, stop := context.WithCancel(s.d.hard) // not s.ctx: a read that is cut short cuts the goodbye
-	go func() { // waited for below
+	go func() {                                   // waited for below
 		defer close(done)
 		s.leave(s.read(reading))
 	}()

@@ -33,6 +33,8 @@ type shell struct {
 	end  context.CancelCauseFunc
 	why  chan error
 
+	pumps sync.WaitGroup // what it still shows
+
 	mu    sync.Mutex
 	typed []byte
 	size  [2]int
@@ -48,7 +50,11 @@ func (s *shell) over(e *gateway.Ended) {
 	default:
 	}
 }
-func (s *shell) Wait() error { return <-s.why }
+func (s *shell) Wait() error {
+	why := <-s.why
+	s.pumps.Wait()
+	return why
+}
 func (s *shell) Resize(c, r int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -272,7 +278,7 @@ func TestShellWaitsForPage(t *testing.T) {
 		a.until(func() bool { return len(a.shown) > n })
 	}
 	<-wrote
-	go func() { _, _ = io.WriteString(x.show, strings.Repeat("y", all)) }()
+	x.pumps.Go(func() { _, _ = io.WriteString(x.show, strings.Repeat("y", all)) })
 	a.until(func() bool { return strings.HasSuffix(string(a.shown), "y") })
 	x.over(&gateway.Ended{Reason: gateway.EndByStaff, By: "ben", Detail: "drill"})
 	a.closed()
