@@ -64,7 +64,7 @@ func TestPages(t *testing.T) {
 		{"", "/login"}, {"", "/enrol"}, {"", "/help"}, {"", "/help/connect"}, {"", "/help/files"}, {"", "/help/forwards"}, {"", "/help/replay"}, {"", "/no-such-page"},
 		{"ana", "/"}, {"ana", "/requests"}, {"ana", "/requests/new?target=pump"}, {"ana", "/requests/new?extends=" + g.ID}, {"ana", "/requests/" + more.ID}, {"ben", "/requests/" + more.ID}, {"ana", "/keys"}, {"ana", strings.TrimPrefix(link[0], s.URL)}, {"ana", "/sessions/" + session},
 		{"ben", "/"}, {"ben", "/inbox"}, {"ben", "/board"}, {"ben", "/suspend"}, {"ben", "/suspend?kind=vendor&name=acme"}, {"ben", "/suspensions"}, {"ben", "/suspensions/" + order.ID}, {"ben", "/sessions/" + session},
-		{"cleo", "/recordings"}, {"cleo", "/recordings?text=uname"}, {"cleo", "/recordings?text=uname&kind=file&from=2026-01-01"}, {"cleo", "/recordings/" + session}, {"cleo", "/events"},
+		{"cleo", "/recordings"}, {"cleo", "/recordings?text=Linux"}, {"cleo", "/recordings?text=uname&kind=file&from=2026-01-01"}, {"cleo", "/recordings/" + session}, {"cleo", "/events"},
 		{"adm", "/"}, {"adm", "/vendors"}, {"adm", "/vendors/new"}, {"adm", "/vendors/acme"}, {"adm", "/people"}, {"adm", "/people/new"}, {"adm", "/people/ana"}, {"adm", "/targets"}, {"adm", "/targets/new"}, {"adm", "/targets/pump"},
 	} {
 		t.Run(p.who+p.path, func(t *testing.T) { seats[p.who].look(t, p.who, p.path) })
