@@ -15,5 +15,6 @@
 //
 //	server.go   routes and wiring          guard.go    headers, origins, logins
 //	render.go   templates                  format.go   times, sizes, states in words
+//	terminal/   shells in the browser
 //	templates/  the pages                  assets/     styles and scripts, bundled by build/ into dist/
 package web

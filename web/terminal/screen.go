@@ -101,10 +101,3 @@ func (s *screen) finish() {
 	s.over = true
 	s.changed()
 }
-
-// shown is the number behind the last byte.
-func (s *screen) shown() int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.end()
-}

@@ -48,7 +48,7 @@ func (d *Desk) Serve(w http.ResponseWriter, r *http.Request, v Visit) error {
 	defer d.work.Done()
 	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{OriginPatterns: []string{v.Origin}, CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
-		return nil //nolint:nilerr // Accept has answered
+		return nil // Accept has answered
 	}
 	defer func() { _ = ws.CloseNow() }()
 	ws.SetReadLimit(MaxMessage)
