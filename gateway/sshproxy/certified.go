@@ -23,6 +23,7 @@ func (h *handshake) owner(key ssh.PublicKey) (gateway.Person, gateway.SSHKey, er
 		return person, k, err
 	}
 	if err := allowed(cert, h.nc.RemoteAddr().String()); err != nil {
+		k.Person = person.Name // who proves to hold it is told why
 		return gateway.Person{}, k, err
 	}
 	return person, k, nil
