@@ -98,7 +98,7 @@ func (k *kept) carry(ch gateway.Channel) int {
 	if command == "" {
 		command = server
 	}
-	cmd := exec.Command("sh", "-c", command) //nolint:noctx // ends with its input
+	cmd := exec.Command("sh", "-c", command)
 	cmd.Stderr = os.Stderr
 	in, err1 := cmd.StdinPipe()
 	out, err2 := cmd.StdoutPipe()
@@ -108,7 +108,7 @@ func (k *kept) carry(ch gateway.Channel) int {
 	t := New(ch, k, func(p []byte) error { _, err := os.Stdout.Write(p); return err })
 	var pumps sync.WaitGroup
 	pumps.Go(func() {
-		defer in.Close() //nolint:errcheck // the other end may have gone
+		defer in.Close()
 		if !through(os.Stdin, in, t.Client) {
 			_ = cmd.Process.Kill()
 		}
@@ -165,7 +165,7 @@ func runProgram(t *testing.T, grant, stdin, program string, args ...string) (*ke
 	cmd.Stdout, cmd.Stderr = &said, &said
 	err := cmd.Run()
 	k := &kept{}
-	b, readErr := os.ReadFile(index) //nolint:gosec // the test's own
+	b, readErr := os.ReadFile(index)
 	if readErr == nil {
 		readErr = json.Unmarshal(b, k)
 	}
@@ -202,8 +202,8 @@ func randomFile(t *testing.T, dir, name string, size int) (string, gateway.Diges
 
 func sameBytes(t *testing.T, a, b string) {
 	t.Helper()
-	x, err1 := os.ReadFile(a) //nolint:gosec // the test's own
-	y, err2 := os.ReadFile(b) //nolint:gosec // the test's own
+	x, err1 := os.ReadFile(a)
+	y, err2 := os.ReadFile(b)
 	if err := errors.Join(err1, err2); err != nil || !bytes.Equal(x, y) {
 		t.Fatalf("%s and %s differ: %v", a, b, err)
 	}

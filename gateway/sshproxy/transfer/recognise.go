@@ -33,7 +33,8 @@ func Recognise(command string) gateway.Channel {
 	if program == "git" && len(words) > 1 && slices.Contains(gitPrograms, "git-"+words[1].text) {
 		program, words = "git-"+words[1].text, words[1:]
 	}
-	kind, call := gateway.ChannelExec, moved{}
+	var kind gateway.ChannelKind
+	var call moved
 	switch args := words[1:]; program {
 	case "sftp-server":
 		kind, ok = gateway.ChannelSFTP, len(args) == 0

@@ -26,7 +26,7 @@ func TestRecognise(t *testing.T) {
 		"": "exec", " ": "exec", "scp": "exec", "scp -t": "exec", "scp -tf x": "exec", "scp -t a b": "exec", "scp -f": "exec",
 		"scp -t x; id": "exec", "scp -t x\nid": "exec", "scp -t x & id": "exec", "scp -t $(id)": "exec", "scp -t `id`": "exec", "scp -t x|id": "exec",
 		"scp -t x>y": "exec", "scp -f {-S,x}": "exec", "scp -t *": "exec", "scp -t x -f": "exec", "scp -S/tmp/e -f x": "exec", "scp -oProxyCommand=e -t x": "exec",
-		`scp -t 'a\' '; id; '`: "exec", // fish
+		`scp -f 'a\' '; id; '`: "exec", // fish
 		"scp -t 'a & id'":      "exec", // cmd.exe
 		`scp -t a\;id`:         "exec", // PowerShell
 		"scp -t 'a\u2019; id'": "exec", // PowerShell

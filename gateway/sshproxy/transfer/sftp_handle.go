@@ -41,7 +41,7 @@ func (h *handle) tell(s *sftp, v gateway.FileVerdict, why string) {
 	if h.read && (h.got.bytes > 0 || !h.write) {
 		f := gateway.File{Op: gateway.FileRead, Path: h.path, Bytes: h.got.bytes, Verdict: v, Why: why}
 		if gotOK && (h.got.bytes > 0 || h.eof) {
-			f.SHA256, f.Offset = got, int64(h.got.start) //nolint:gosec // offsets were bounded when they came
+			f.SHA256, f.Offset = got, int64(h.got.start)
 			end := h.eof && h.eofAt == h.got.next || h.size >= 0 && uint64(h.size) == h.got.next
 			f.Whole = v == gateway.FileDone && h.got.start == 0 && end && !h.write
 		}
@@ -53,7 +53,7 @@ func (h *handle) tell(s *sftp, v gateway.FileVerdict, why string) {
 	}
 	f := gateway.File{Op: gateway.FileWrite, Path: h.path, Bytes: h.written.bytes, Verdict: v, Why: why}
 	if ok && h.fail == "" {
-		f.SHA256, f.Offset = sum, int64(h.written.start) //nolint:gosec // offsets were bounded when they came
+		f.SHA256, f.Offset = sum, int64(h.written.start)
 		end := h.fresh && !h.cut || h.cut && uint64(h.size) == h.written.next
 		f.Whole = v == gateway.FileDone && (h.written.start == 0 || h.follow) && end
 	}

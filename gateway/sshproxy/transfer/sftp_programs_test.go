@@ -71,7 +71,7 @@ func TestEachDirectionIsClosedWithoutItsGrant(t *testing.T) {
 	if f := k.find(t, gateway.FileRead, local); f.Verdict != gateway.FileRefused || !strings.Contains(f.Why, "read files") {
 		t.Errorf("index has %+v; client said %s", f, said)
 	}
-	if b, err := os.ReadFile(dir + "/down"); err == nil && len(b) > 0 { //nolint:gosec // the test's own
+	if b, err := os.ReadFile(dir + "/down"); err == nil && len(b) > 0 {
 		t.Error("a file came down without the grant")
 	}
 	k, said, _ = runProgram(t, "download", "put "+local+" "+dir+"/up2\nget "+local+" "+dir+"/down2\nrm "+local+"\n", "sftp", "-S", os.Args[0], "host")
@@ -88,7 +88,7 @@ func TestEachDirectionIsClosedWithoutItsGrant(t *testing.T) {
 func TestResumeAndFolders(t *testing.T) {
 	dir := t.TempDir()
 	local, _ := randomFile(t, dir, "local", 300_000)
-	whole, err := os.ReadFile(local) //nolint:gosec // the test's own
+	whole, err := os.ReadFile(local)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -227,7 +227,7 @@ func (s *sftp) parseWrite(r *reader) (request, *status) {
 	} else {
 		h.written.feed(off, p, &s.room)
 	}
-	return request{kind: fxpWrite, h: h, offset: off, n: uint32(len(p))}, nil //nolint:gosec // bounded by maxPacket
+	return request{kind: fxpWrite, h: h, offset: off, n: uint32(len(p))}, nil
 }
 
 func (s *sftp) parseFsetstat(r *reader) (request, *status) {
@@ -302,7 +302,7 @@ func (s *sftp) parseCopy(r *reader) (request, *status) {
 	case from == nil || !from.read || to == nil || !to.write:
 		return request{}, noHandle
 	}
-	f := gateway.File{Op: gateway.FileCopy, Path: from.path, To: to.path, Offset: int64(toAt), Bytes: int64(n)} //nolint:gosec // looked at above
+	f := gateway.File{Op: gateway.FileCopy, Path: from.path, To: to.path, Offset: int64(toAt), Bytes: int64(n)}
 	if no := s.may(f); no != nil {
 		return request{}, no
 	}

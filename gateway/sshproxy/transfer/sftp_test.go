@@ -15,7 +15,7 @@ func wire(kind byte, parts ...any) []byte {
 	for _, p := range parts {
 		switch p := p.(type) {
 		case int:
-			b = binary.BigEndian.AppendUint32(b, uint32(p)) //nolint:gosec // the test's own
+			b = binary.BigEndian.AppendUint32(b, uint32(p))
 		case uint64:
 			b = binary.BigEndian.AppendUint64(b, p)
 		case string:

@@ -215,7 +215,7 @@ func (r *reader) attrs() int64 {
 		r.bad = true
 	}
 	if flags&attrSize != 0 {
-		if size = int64(r.uint64()); size < 0 { //nolint:gosec // looked at here
+		if size = int64(r.uint64()); size < 0 {
 			r.bad = true
 		}
 	}
@@ -241,11 +241,11 @@ func (r *reader) attrs() int64 {
 func (r *reader) whole() bool { return !r.bad && len(r.p) == 0 }
 
 func appendString(b []byte, s string) []byte {
-	return append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...) //nolint:gosec // bounded by maxPacket
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...)
 }
 
 // packet closes what was built behind four empty bytes.
 func packet(b []byte) []byte {
-	binary.BigEndian.PutUint32(b, uint32(len(b)-4)) //nolint:gosec // bounded by maxPacket
+	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
 	return b
 }
