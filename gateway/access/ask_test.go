@@ -206,7 +206,7 @@ func TestStoreDownIsANo(t *testing.T) {
 	if _, err := w.svc.Entitle(t.Context(), g.ID, touch); err == nil {
 		t.Error("a session is entitled without a store")
 	}
-	if _, ok, err := w.svc.TakeTicket(t.Context(), w.p(trusttest.Engineer), g.ID); ok || err == nil {
+	if _, ok, err := w.svc.TakeTicket(t.Context(), w.p(trusttest.Engineer), g.ID, ""); ok || err == nil {
 		t.Error("a ticket was taken without a store")
 	}
 }

@@ -223,7 +223,7 @@ func (s *Service) CommitTicket(ctx context.Context, signed statement.Signed) (Ti
 	if _, err := s.opens(ctx, e, signed); err != nil {
 		return Ticket{}, s.tampered(ctx, grantEvent("", body.Person, e.grant), err)
 	}
-	t := Ticket{Touch: signed.Digest, Person: e.ask.Person, Grant: e.grant.ID, Expires: s.clock.now().Add(TicketLife)}
+	t := Ticket{Touch: signed.Digest, Person: e.ask.Person, Grant: e.grant.ID, Via: body.Transport, Expires: s.clock.now().Add(TicketLife)}
 	err = s.store.Update(ctx, func(tx Tx) error {
 		if err := current(tx, e.ask); err != nil {
 			return err
@@ -245,12 +245,13 @@ func (s *Service) CommitTicket(ctx context.Context, signed statement.Signed) (Ti
 }
 
 // TakeTicket takes a ticket of the person under the grant, and returns the
-// touch that it was made of; false if there is none.
-func (s *Service) TakeTicket(ctx context.Context, p gateway.Person, id string) (statement.Signed, bool, error) {
+// touch that it was made of; false if there is none. With a login, only one
+// that was made in it is taken: others are left for whom they were made for.
+func (s *Service) TakeTicket(ctx context.Context, p gateway.Person, id, login string) (statement.Signed, bool, error) {
 	var t Ticket
 	err := s.store.Update(ctx, func(tx Tx) error {
 		var err error
-		if t, err = tx.TakeTicket(p.Name, id, s.clock.now()); err != nil {
+		if t, err = tx.TakeTicket(p.Name, id, login, s.clock.now()); err != nil {
 			return err
 		}
 		return tx.Append(audit.Event{Name: audit.TicketTaken, Actor: p.Name, Vendor: p.Vendor, Grant: id, Statement: t.Touch})

@@ -242,12 +242,12 @@ func TestTicketIsTakenOnceUnder50(t *testing.T) {
 	}
 	_, err = w.svc.CommitTicket(t.Context(), signed)
 	refused(t, "a second ticket of one touch", err, "touch-once")
-	if _, ok, err := w.svc.TakeTicket(t.Context(), w.p(trusttest.Approver), g.ID); ok || err != nil {
+	if _, ok, err := w.svc.TakeTicket(t.Context(), w.p(trusttest.Approver), g.ID, ""); ok || err != nil {
 		t.Fatalf("another person took it: %v", err)
 	}
 	var taken atomic.Int32
 	together(50, func(int) {
-		s, ok, err := w.svc.TakeTicket(t.Context(), w.p(trusttest.Engineer), g.ID)
+		s, ok, err := w.svc.TakeTicket(t.Context(), w.p(trusttest.Engineer), g.ID, "")
 		if err != nil {
 			t.Error(err)
 		}
@@ -279,7 +279,7 @@ func TestTicketRefusals(t *testing.T) {
 	_, err = w.svc.CommitTicket(t.Context(), signed)
 	w.ok(err)
 	w.Advance(access.TicketLife)
-	if _, ok, err := w.svc.TakeTicket(t.Context(), w.p(trusttest.Engineer), g.ID); ok || err != nil {
+	if _, ok, err := w.svc.TakeTicket(t.Context(), w.p(trusttest.Engineer), g.ID, ""); ok || err != nil {
 		t.Fatalf("an expired ticket was taken (%v)", err)
 	}
 	again := w.touch(g.ID, statement.BindLogin, "login-1")

@@ -27,6 +27,7 @@ type Ticket struct {
 	Touch   gateway.Digest // of the signed session.open statement
 	Person  string
 	Grant   string
+	Via     string // the login, or the fingerprint of the SSH security key, that it was made with
 	Expires time.Time
 }
 
@@ -64,8 +65,9 @@ type Tx interface {
 	PutGrant(g gateway.Grant) error       // as PutRequest; one grant a request, else gateway.ErrUsed
 	PutTicket(t Ticket) error
 	// TakeTicket removes and returns the oldest ticket of that person and
-	// grant that has not expired; gateway.ErrNotFound if there is none.
-	TakeTicket(person, grant string, now time.Time) (Ticket, error)
+	// grant that has not expired, and was made via that login or key where one
+	// is named; gateway.ErrNotFound if there is none.
+	TakeTicket(person, grant, via string, now time.Time) (Ticket, error)
 	// Epochs reads the current state and epochs of a vendor and a person
 	// inside the transaction, so that a suspension committed before is seen.
 	Epochs(vendor, person string) (e gateway.Epochs, vendorActive, personActive bool, err error)

@@ -166,7 +166,7 @@ func (h *handshake) find(ad *admission) (err error) {
 	if ad.grant, ad.request, err = h.p.c.Access.Usable(h.ctx, ad.person, ad.target, ad.account); err != nil {
 		return err
 	}
-	ad.touch, ad.ticket, err = h.p.c.Access.TakeTicket(h.ctx, ad.person, ad.grant.ID)
+	ad.touch, ad.ticket, err = h.p.c.Access.TakeTicket(h.ctx, ad.person, ad.grant.ID, "")
 	return err
 }
 

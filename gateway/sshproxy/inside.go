@@ -32,7 +32,7 @@ const insideTerm = "xterm-256color"
 // fills it in has proven the login; the ticket that opens is asked for here.
 type Insider struct {
 	Person     gateway.Person
-	Login      string // identifier of the login that touched; a ticket of another one opens nothing
+	Login      string // identifier of the login that touched; a ticket of another one is left alone
 	Grant      gateway.Grant
 	Source     string // address:port of the browser
 	Cols, Rows int
@@ -111,7 +111,10 @@ func (p *Proxy) insider(ctx context.Context, in Insider) (*admission, error) {
 	if in.Grant.Person != in.Person.Name {
 		return refuse(gateway.NotFound("grant", in.Grant.ID))
 	}
-	touch, ok, err := p.c.Access.TakeTicket(ctx, in.Person, in.Grant.ID)
+	if in.Login == "" {
+		return refuse(otherLogin())
+	}
+	touch, ok, err := p.c.Access.TakeTicket(ctx, in.Person, in.Grant.ID, in.Login)
 	if err != nil {
 		return refuse(err)
 	}
@@ -133,9 +136,13 @@ func boundTo(touch statement.Signed, login string) error {
 	}
 	open, ok := body.(*statement.Open)
 	if !ok || open.Binding != statement.BindLogin || open.Transport != login || login == "" {
-		return gateway.Refused("ticket", "press Open on this page and touch your key", "the touch that waited was given in another login")
+		return otherLogin()
 	}
 	return nil
+}
+
+func otherLogin() error {
+	return gateway.Refused("ticket", "press Open on this page and touch your key", "the touch that waited was given in another login")
 }
 
 // trustInside lets the gateway's own client in. Its connection was made a

@@ -38,7 +38,9 @@ type Pending struct {
 // Access knows which grant a connection would be under.
 type Access interface {
 	Usable(ctx context.Context, p gateway.Person, target, account string) (gateway.Grant, gateway.Request, error)
-	TakeTicket(ctx context.Context, p gateway.Person, grantID string) (statement.Signed, bool, error)
+	// TakeTicket takes a touch that was given ahead; with a login, only one
+	// that was given in it.
+	TakeTicket(ctx context.Context, p gateway.Person, grantID, login string) (statement.Signed, bool, error)
 }
 
 // Sessions opens sessions.

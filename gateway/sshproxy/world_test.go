@@ -263,7 +263,7 @@ func (a *access) Usable(_ context.Context, p gateway.Person, target, account str
 	return a.grant(), gateway.Request{}, nil
 }
 
-func (a *access) TakeTicket(_ context.Context, p gateway.Person, id string) (statement.Signed, bool, error) {
+func (a *access) TakeTicket(_ context.Context, p gateway.Person, id, login string) (statement.Signed, bool, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.noTicket {

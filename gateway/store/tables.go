@@ -61,8 +61,8 @@ var grants = newTable("grants", "id request person vendor target account abiliti
 		whole{&g.Epochs.Vendor}, whole{&g.Epochs.Person}, &g.State, instant{&g.Closed}, &g.ClosedBy, &g.Why, whole{&g.Version}}
 })
 
-var tickets = newTable("tickets", "touch person grant_id expires", func(t *access.Ticket) []any {
-	return []any{digest{&t.Touch}, &t.Person, &t.Grant, instant{&t.Expires}}
+var tickets = newTable("tickets", "touch person grant_id via expires", func(t *access.Ticket) []any {
+	return []any{digest{&t.Touch}, &t.Person, &t.Grant, &t.Via, instant{&t.Expires}}
 })
 
 var sessions = newTable("sessions", "id grant_id request person vendor target account protocol node source client touch vendor_epoch person_epoch state started until ended reason detail ended_by bytes_in bytes_out seal frozen frozen_by", func(s *gateway.Session) []any {

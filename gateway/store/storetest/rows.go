@@ -189,7 +189,7 @@ func usedOnce(t *testing.T, db *store.DB) {
 			return db.Identity().Update(ctx, func(tx identityTx) error { return tx.UseInvitation(inv.ID, began) })
 		}},
 		"ticket": {gateway.ErrNotFound, func() error {
-			return db.Access().Update(ctx, func(tx accessTx) error { _, err := tx.TakeTicket("ana", "grt_1", began); return err })
+			return db.Access().Update(ctx, func(tx accessTx) error { _, err := tx.TakeTicket("ana", "grt_1", "", began); return err })
 		}},
 	} {
 		won := make(chan int, 50)
@@ -204,8 +204,11 @@ func usedOnce(t *testing.T, db *store.DB) {
 			t.Errorf("%s was used by %d of 50, want 1", what, len(won))
 		}
 	}
+	ticket.Via = "lgn_1"
 	ok(t, db.Access().Update(ctx, func(tx accessTx) error { return tx.PutTicket(ticket) }))
-	late := db.Access().Update(ctx, func(tx accessTx) error { _, err := tx.TakeTicket("ana", "grt_1", ticket.Expires); return err })
+	other := db.Access().Update(ctx, func(tx accessTx) error { _, err := tx.TakeTicket("ana", "grt_1", "lgn_2", began); return err })
+	want(t, "a ticket of another login", other, gateway.ErrNotFound)
+	late := db.Access().Update(ctx, func(tx accessTx) error { _, err := tx.TakeTicket("ana", "grt_1", "", ticket.Expires); return err })
 	want(t, "a ticket at the moment it expires", late, gateway.ErrNotFound)
 }
 
