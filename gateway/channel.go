@@ -14,6 +14,11 @@ const (
 	ChannelForward ChannelKind = "forward" // direct-tcpip, RFC 4254 clause 7.2
 )
 
+// ChannelKinds is the closed list in its order.
+func ChannelKinds() []ChannelKind {
+	return []ChannelKind{ChannelShell, ChannelExec, ChannelSFTP, ChannelSCP, ChannelRsync, ChannelGit, ChannelForward}
+}
+
 // Transfers reports whether the channel carries files and no terminal.
 func (k ChannelKind) Transfers() bool {
 	return k == ChannelSFTP || k == ChannelSCP || k == ChannelRsync || k == ChannelGit

@@ -102,11 +102,14 @@ type Session struct {
 	Until    time.Time    `json:"until"`           // the window's end
 	Frozen   time.Time    `json:"frozen,omitzero"` // since when its input is held; zero: it passes
 	FrozenBy string       `json:"frozen_by,omitempty"`
-	Ended    time.Time    `json:"ended,omitzero"`
-	Reason   EndReason    `json:"reason,omitempty"`
-	Detail   string       `json:"detail,omitempty"`
-	EndedBy  string       `json:"ended_by,omitempty"`
-	BytesIn  int64        `json:"bytes_in"`      // from the engineer
-	BytesOut int64        `json:"bytes_out"`     // from the target
-	Seal     Digest       `json:"seal,omitzero"` // of the sealed recording
+	// Running are the kinds of the channels that are open now, each once, in the
+	// order of the closed list; of a session that is live on this node.
+	Running  []ChannelKind `json:"running,omitempty"`
+	Ended    time.Time     `json:"ended,omitzero"`
+	Reason   EndReason     `json:"reason,omitempty"`
+	Detail   string        `json:"detail,omitempty"`
+	EndedBy  string        `json:"ended_by,omitempty"`
+	BytesIn  int64         `json:"bytes_in"`      // from the engineer
+	BytesOut int64         `json:"bytes_out"`     // from the target
+	Seal     Digest        `json:"seal,omitzero"` // of the sealed recording
 }

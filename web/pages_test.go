@@ -50,6 +50,22 @@ func TestEveryPageIsWhole(t *testing.T) {
 	}
 }
 
+// What runs in a session now stands on the board and on the session's page.
+func TestWhatRunsNow(t *testing.T) {
+	s := newStand(t)
+	for path, want := range map[string][]string{
+		"/board":                        {">shell, forward</span>", ">nothing runs</span>"},
+		"/sessions/" + s.Sessions[0].ID: {"Runs now</dt>", ">shell, forward</dd>"},
+	} {
+		body := text(t, s.as("omar", http.MethodGet, path, ""))
+		for _, words := range want {
+			if !strings.Contains(body, words) {
+				t.Errorf("%s lacks %q", path, words)
+			}
+		}
+	}
+}
+
 func TestHostileTextStaysText(t *testing.T) {
 	const evil = `"><script>alert(1)</script><img src=x onerror=alert(2)>'`
 	s := newStand(t)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/portcullis/portcullis/gateway"
@@ -15,8 +16,10 @@ import (
 // forward. Every byte goes through it, so
 // that nothing is shown before it is written (P3).
 type Channel struct {
-	l *Live
-	t Track
+	l     *Live
+	t     Track
+	kind  gateway.ChannelKind
+	ended atomic.Bool // Exit was called
 }
 
 // Channel judges and begins one channel. The event is durable and the
@@ -53,7 +56,8 @@ func (l *Live) Channel(ctx context.Context, ch gateway.Channel) (*Channel, error
 	if err != nil {
 		return nil, l.recorderFailed(err)
 	}
-	c := &Channel{l: l, t: t}
+	c := &Channel{l: l, t: t, kind: ch.Kind}
+	l.runs(c.kind, 1)
 	// A freeze that came while the event was written stops this one too.
 	if err := l.notFrozen(ctx, kind); err != nil {
 		c.Exit(nil, "")
@@ -188,8 +192,14 @@ func (c *Channel) Resize(cols, rows uint32) {
 	}
 }
 
-// Exit records how the command ended: a status, or a signal's name.
-func (c *Channel) Exit(status *uint32, signal string) { c.wrote(c.t.Exit(status, signal)) }
+// Exit records how the command ended: a status, or a signal's name. The
+// channel does not run any more.
+func (c *Channel) Exit(status *uint32, signal string) {
+	c.wrote(c.t.Exit(status, signal))
+	if !c.ended.Swap(true) {
+		c.l.runs(c.kind, -1)
+	}
+}
 
 // Note records what the gateway itself showed on the channel.
 func (c *Channel) Note(text string) { c.wrote(c.t.Note(text)) }

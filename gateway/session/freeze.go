@@ -171,6 +171,7 @@ func (l *Live) announce(ctx context.Context, row gateway.Session, name audit.Nam
 		if err := l.alive(); err != nil {
 			return err
 		}
+		row.Running = nil // a row would go on saying it
 		if err := tx.PutSession(row); err != nil {
 			return err
 		}

@@ -53,7 +53,8 @@ type Live struct {
 	endedRow  *gateway.Session
 	frozen    time.Time // zero: not
 	frozenBy  string
-	watchers  []string // who watches now, in the order of their coming; one who watches twice is in it twice
+	running   map[gateway.ChannelKind]int // open channels
+	watchers  []string                    // who watches now, in the order of their coming; one who watches twice is in it twice
 }
 
 func (m *Manager) newLive(o Opening, e Entitlement) *Live {
@@ -175,7 +176,7 @@ func (l *Live) Session() gateway.Session {
 	}
 	s := l.row
 	s.BytesIn, s.BytesOut = l.bytesIn.Load(), l.bytesOut.Load()
-	s.Frozen, s.FrozenBy = l.frozen, l.frozenBy
+	s.Frozen, s.FrozenBy, s.Running = l.frozen, l.frozenBy, l.kinds()
 	switch {
 	case l.stopping.Load():
 		s.State = gateway.SessionEnding
@@ -183,6 +184,27 @@ func (l *Live) Session() gateway.Session {
 		s.State = gateway.SessionLive
 	}
 	return s
+}
+
+// runs counts a channel that begins (1) or has ended (-1).
+func (l *Live) runs(kind gateway.ChannelKind, n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.running == nil {
+		l.running = map[gateway.ChannelKind]int{}
+	}
+	l.running[kind] += n
+}
+
+// kinds are what runs now; the caller holds mu.
+func (l *Live) kinds() []gateway.ChannelKind {
+	var now []gateway.ChannelKind
+	for _, k := range gateway.ChannelKinds() {
+		if l.running[k] > 0 {
+			now = append(now, k)
+		}
+	}
+	return now
 }
 
 func (l *Live) alive() error {

@@ -325,6 +325,56 @@ func TestChannelIsJudgedByItself(t *testing.T) {
 	l.Finish(gateway.EndClientLeft)
 }
 
+// What runs is told of the live session alone: a stored row would go stale.
+func TestRunningKinds(t *testing.T) {
+	w := newWorld(t, time.Hour, nil)
+	w.access.ent.Abilities = gateway.Abilities{Shell: true, Upload: true, Download: true}
+	l := w.open()
+	begin := func(c gateway.Channel) *session.Channel {
+		t.Helper()
+		ch, err := l.Channel(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ch
+	}
+	runs := func(want ...gateway.ChannelKind) {
+		t.Helper()
+		if got := l.Session().Running; !slices.Equal(got, want) {
+			t.Errorf("runs %q, want %q", got, want)
+		}
+	}
+	if err := l.Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	runs()
+	files := begin(gateway.Channel{Kind: gateway.ChannelSFTP})
+	first, second := begin(gateway.Channel{Kind: gateway.ChannelShell}), begin(gateway.Channel{Kind: gateway.ChannelShell})
+	runs(gateway.ChannelShell, gateway.ChannelSFTP)
+	first.Exit(nil, "")
+	first.Exit(nil, "") // said twice, it ended once
+	runs(gateway.ChannelShell, gateway.ChannelSFTP)
+	for _, turn := range []func() error{
+		func() error { return w.m.Freeze(t.Context(), l.ID(), "sam", "") },
+		func() error { return w.m.Thaw(t.Context(), l.ID(), "sam") },
+	} {
+		if err := turn(); err != nil {
+			t.Fatal(err)
+		}
+		if row := w.store.rows[l.ID()]; row.Running != nil {
+			t.Errorf("stored: %q", row.Running)
+		}
+	}
+	second.Exit(nil, "")
+	files.Exit(nil, "")
+	runs()
+	begin(gateway.Channel{Kind: gateway.ChannelShell}) // open to the end
+	l.Finish(gateway.EndClientLeft)
+	if row := w.store.rows[l.ID()]; row.Running != nil {
+		t.Errorf("after the end: %q", row.Running)
+	}
+}
+
 func TestEndAllOf200(t *testing.T) {
 	w := newWorld(t, time.Hour, nil)
 	var sessions []*session.Live

@@ -18,7 +18,7 @@ func (s *Server) sessions(c call) (any, error) {
 	return page(WithCounts(all, s.cfg.Sessions.Live()), f.Limit, func(x gateway.Session) string { return x.ID }), err
 }
 
-// WithCounts puts the byte counts of now into rows of sessions that live on
+// WithCounts puts the byte counts of now, and what runs now, into rows of sessions that live on
 // this node.
 func WithCounts(rows, live []gateway.Session) []gateway.Session {
 	now := make(map[string]gateway.Session, len(live))
@@ -28,7 +28,7 @@ func WithCounts(rows, live []gateway.Session) []gateway.Session {
 	for i, r := range rows {
 		if l, ok := now[r.ID]; ok {
 			rows[i].BytesIn, rows[i].BytesOut, rows[i].State = l.BytesIn, l.BytesOut, l.State
-			rows[i].Frozen, rows[i].FrozenBy = l.Frozen, l.FrozenBy
+			rows[i].Frozen, rows[i].FrozenBy, rows[i].Running = l.Frozen, l.FrozenBy, l.Running
 		}
 	}
 	return rows

@@ -73,11 +73,12 @@ type Update struct {
 	Outcome    audit.Outcome `json:"outcome,omitempty"`
 }
 
-// counts are the bytes of one live session so far.
+// counts are the bytes of one live session so far, and what runs in it now.
 type counts struct {
-	ID       string `json:"id"`
-	BytesIn  int64  `json:"bytes_in"`
-	BytesOut int64  `json:"bytes_out"`
+	ID       string                `json:"id"`
+	BytesIn  int64                 `json:"bytes_in"`
+	BytesOut int64                 `json:"bytes_out"`
+	Running  []gateway.ChannelKind `json:"running,omitempty"`
 }
 
 func (s *Server) stream(c call) (any, error) {
@@ -123,7 +124,7 @@ func (s *Server) stream(c call) (any, error) {
 func (s *Server) sendCounts(out *eventStream, last []byte) ([]byte, error) {
 	now := []counts{}
 	for _, l := range s.cfg.Sessions.Live() {
-		now = append(now, counts{l.ID, l.BytesIn, l.BytesOut})
+		now = append(now, counts{l.ID, l.BytesIn, l.BytesOut, l.Running})
 	}
 	raw, err := json.Marshal(now)
 	if err != nil || bytes.Equal(raw, last) {

@@ -151,7 +151,8 @@ func (w *World) sessions() {
 		})
 		return &w.Sessions[len(w.Sessions)-1]
 	}
-	add(31, w.Grants[0], gateway.SessionLive, w.ago(31*time.Minute), 1_284_991, 4_120)
+	busy := add(31, w.Grants[0], gateway.SessionLive, w.ago(31*time.Minute), 1_284_991, 4_120)
+	busy.Running = []gateway.ChannelKind{gateway.ChannelShell, gateway.ChannelForward}
 	frozen := add(30, w.Grants[1], gateway.SessionLive, w.ago(12*time.Minute), 48_220, 911)
 	frozen.Frozen, frozen.FrozenBy = w.ago(2*time.Minute), "omar"
 	w.Watchers = []string{"omar", "rita"}

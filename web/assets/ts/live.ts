@@ -16,6 +16,7 @@ interface Count {
   id: string;
   bytes_in: number;
   bytes_out: number;
+  running?: string[];
 }
 
 type Dress = (root: ParentNode) => void;
@@ -150,6 +151,9 @@ function showCounts(counts: Count[]): void {
   for (const c of counts) {
     each(`[data-bytes="${CSS.escape(c.id)}"]`, (el) => {
       el.textContent = `↓ ${size(c.bytes_out)} ↑ ${size(c.bytes_in)}`;
+    });
+    each(`[data-running="${CSS.escape(c.id)}"]`, (el) => {
+      el.textContent = c.running?.join(", ") ?? "nothing runs";
     });
   }
 }
