@@ -85,7 +85,7 @@ func (c *conn) serve(ctx context.Context, chans <-chan ssh.NewChannel, reqs <-ch
 	}
 	defer context.AfterFunc(ctx, func() { live.End(gateway.EndStopping, "", "") })()
 	c.wg.Go(c.reachTarget)
-	pulse := &pulse{conn: c.sc, wire: c.h.wire, every: c.p.c.beat, dead: func() { live.End(gateway.EndClientLeft, "", "its connection went silent") }}
+	pulse := &pulse{conn: c.sc, wire: c.h.wire, every: c.p.c.beat, dead: func(why string) { live.End(gateway.EndClientLeft, "", why) }}
 	pulse.start()
 	defer pulse.stop()
 	c.tend(first, chans, reqs)
@@ -134,7 +134,7 @@ func (c *conn) explain(ctx context.Context, first []ssh.NewChannel, chans <-chan
 // reachTarget dials and, when the target has let us in, serves what it asks
 // for. What a target has sent before it went is still shown.
 func (c *conn) reachTarget() {
-	leg, ended, err := dial(c.live, c.p.c.TargetTime)
+	leg, ended, err := dial(c.live, c.p.c.TargetTime, c.p.c.beat)
 	if err == nil {
 		if err = c.live.Up(c.live.Context()); err != nil {
 			_ = leg.Close()
@@ -150,7 +150,7 @@ func (c *conn) reachTarget() {
 		return
 	}
 	leg.pulse.every = c.p.c.beat
-	leg.pulse.dead = func() { c.live.End(gateway.EndTargetLeft, "", "its connection went silent") }
+	leg.pulse.dead = func(why string) { c.live.End(gateway.EndTargetLeft, "", why) }
 	leg.pulse.start()
 	defer leg.pulse.stop() // its socket is closed by then
 	c.target = leg

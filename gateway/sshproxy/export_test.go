@@ -4,5 +4,10 @@ import "time"
 
 // Beats makes the times of the keepalives shorter.
 func Beats(look, quiet, max time.Duration) func(*Config) {
-	return func(c *Config) { c.beat = beat{look, quiet, max} }
+	return func(c *Config) { c.beat = beat{look, quiet, max, max} }
+}
+
+// BeatsStopped makes them shorter too, and lets a stopped program be for so long.
+func BeatsStopped(look, quiet, max, stopped time.Duration) func(*Config) {
+	return func(c *Config) { c.beat = beat{look, quiet, max, stopped} }
 }

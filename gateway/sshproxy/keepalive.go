@@ -1,6 +1,7 @@
 package sshproxy
 
 import (
+	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -12,13 +13,20 @@ import (
 )
 
 // A connection whose other end has gone without a word is noticed within
-// SilenceMax + BeatEvery of the last byte that came of it.
+// SilenceMax + BeatEvery of the last thing that came of it. A program that is
+// only stopped (a shell's Ctrl-Z, a debugger) has a kernel that goes on to
+// acknowledge: it has StoppedMax to come back.
 const (
 	BeatEvery  = 5 * time.Second  // how often each leg is looked at
 	QuietTime  = 10 * time.Second // of silence, then it is asked for a sign of life
-	SilenceMax = 20 * time.Second // of silence, then it is dead
+	SilenceMax = 20 * time.Second // of silence of its kernel too, then it is dead
+	StoppedMax = 3 * time.Minute  // of silence of the program alone
 
 	keepAliveRequest = "keepalive@openssh.com"
+
+	wentSilent  = "its connection went silent"
+	stoodStill  = "its program answered nothing for %s, though its machine did"
+	probesAtAll = 9 // of TCP, unanswered; the pulse is sooner
 )
 
 // pulse notices that one leg has gone silent. It has no goroutine: a timer
@@ -26,11 +34,12 @@ const (
 //
 // Whatever arrives is a sign of life, and so is what the other end's kernel
 // takes while more waits behind it: on a slow link a question may stand behind
-// minutes of output. A write that hangs is none.
+// minutes of output. A write that hangs is none. Acknowledgements alone are a
+// sign of the machine, not of the program.
 type pulse struct {
 	conn  ssh.Conn
 	wire  *wire
-	dead  func() // must not block
+	dead  func(why string) // must not block
 	every beat
 
 	mu      sync.Mutex // guards what follows
@@ -44,7 +53,7 @@ type pulse struct {
 }
 
 // beat holds the times of a pulse, which tests make shorter.
-type beat struct{ look, quiet, max time.Duration }
+type beat struct{ look, quiet, max, stopped time.Duration }
 
 // start begins to look. The caller stops it when the leg's socket is closed.
 func (p *pulse) start() {
@@ -60,13 +69,14 @@ func (p *pulse) look() {
 	if p.stopped {
 		return
 	}
-	if p.heard() {
+	k := p.wire.kernel()
+	if p.heard(k) {
 		p.since = time.Now()
 	}
 	silent := time.Since(p.since)
-	if silent >= p.every.max {
+	if why := p.every.verdict(silent, k); why != "" {
 		p.stopped = true
-		p.dead()
+		p.dead(why)
 		return
 	}
 	if silent >= p.every.quiet && !p.asking {
@@ -76,12 +86,24 @@ func (p *pulse) look() {
 	p.timer.Reset(p.every.look)
 }
 
+// verdict says why a leg is dead after so much silence, or nothing.
+func (b beat) verdict(silent time.Duration, k kernel) string {
+	switch {
+	case silent < b.max:
+		return ""
+	case !k.known || k.silent >= b.max:
+		return wentSilent
+	case silent >= b.stopped:
+		return fmt.Sprintf(stoodStill, b.stopped)
+	}
+	return ""
+}
+
 // heard is whether there was a sign of life since it was last called.
-func (p *pulse) heard() bool {
+func (p *pulse) heard(k kernel) bool {
 	reads := p.wire.reads.Load()
-	acked, more := p.wire.sent()
-	some := reads != p.reads || more && acked != p.acked
-	p.reads, p.acked = reads, acked
+	some := reads != p.reads || k.more && k.acked != p.acked
+	p.reads, p.acked = reads, k.acked
 	return some
 }
 
@@ -115,34 +137,54 @@ func (p *pulse) stop() {
 	p.asks.Wait()
 }
 
-// userTimeout has the kernel give a connection up whose other end takes
-// nothing, so that no write hangs longer than the silence that is allowed.
-func userTimeout(nc net.Conn) {
+// probed has TCP ask a silent machine whether it is there, so that its silence
+// is that of the machine, and give it up when it takes nothing for longer than
+// a program may stand still. The pulse is sooner; this is for who has none.
+func probed(nc net.Conn, every beat) {
 	s, ok := nc.(*net.TCPConn)
 	if !ok {
 		return
 	}
+	_ = s.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: atLeast(every.quiet), Interval: atLeast(every.look), Count: probesAtAll})
 	raw, err := s.SyscallConn()
 	if err != nil {
 		return
 	}
 	_ = raw.Control(func(fd uintptr) {
-		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(SilenceMax/time.Millisecond))
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(every.stopped/time.Millisecond))
 	})
 }
 
-// sent is how many bytes the other end's kernel has taken, and whether more
-// wait in ours. Zero where there is no TCP.
-func (w *wire) sent() (acked uint64, more bool) {
+// atLeast is d as TCP counts it, in whole seconds.
+func atLeast(d time.Duration) time.Duration { return max(d.Round(time.Second), time.Second) }
+
+// kernel is what TCP knows of the other end's machine.
+type kernel struct {
+	known  bool          // false where there is no TCP
+	acked  uint64        // bytes that it has taken
+	more   bool          // bytes wait in ours that were never sent
+	silent time.Duration // since it last acknowledged anything
+}
+
+// kernel asks TCP. An inner connection rides on its outer one, whose machine
+// is the same.
+func (w *wire) kernel() (k kernel) {
+	if s, ok := w.Conn.(*stream); ok {
+		outer := s.outer.h.wire.kernel()
+		return kernel{known: outer.known, silent: outer.silent}
+	}
 	if w.raw == nil {
-		return 0, false
+		return k
 	}
 	_ = w.raw.Control(func(fd uintptr) {
 		if info, err := unix.GetsockoptTCPInfo(int(fd), syscall.IPPROTO_TCP, unix.TCP_INFO); err == nil {
-			acked, more = info.Bytes_acked, info.Notsent_bytes > 0
+			k = kernel{
+				known: true, acked: info.Bytes_acked, more: info.Notsent_bytes > 0,
+				silent: time.Duration(info.Last_ack_recv) * time.Millisecond,
+			}
 		}
 	})
-	return acked, more
+	return k
 }
 
 // counted counts reads; it is the part of a wire that a pulse looks at.

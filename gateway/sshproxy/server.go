@@ -92,7 +92,7 @@ func New(c Config) (*Proxy, error) {
 		}
 	}
 	if c.beat == (beat{}) {
-		c.beat = beat{BeatEvery, QuietTime, SilenceMax}
+		c.beat = beat{BeatEvery, QuietTime, SilenceMax, StoppedMax}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -134,7 +134,7 @@ func (p *Proxy) serveConn(ctx context.Context, nc net.Conn) {
 		return
 	}
 	defer p.leave()
-	userTimeout(nc)
+	probed(nc, p.c.beat)
 
 	p.converse(ctx, newHandshake(ctx, p, nc), func() { p.authenticated(source) })
 }

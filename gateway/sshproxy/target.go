@@ -26,7 +26,7 @@ type leg struct {
 
 // dial reaches the target, holds its host key to what is on file, and proves
 // the account. The error is the cause that the session ends with.
-func dial(live Live, patience time.Duration) (*leg, *gateway.Ended, error) {
+func dial(live Live, patience time.Duration, every beat) (*leg, *gateway.Ended, error) {
 	ctx, cancel := context.WithTimeout(live.Context(), DialTime)
 	defer cancel()
 	t := live.Target()
@@ -41,7 +41,7 @@ func dial(live Live, patience time.Duration) (*leg, *gateway.Ended, error) {
 	if err != nil {
 		return unreachable(dialWord(err), err)
 	}
-	userTimeout(nc)
+	probed(nc, every)
 	if err := live.Attach(nc); err != nil {
 		_ = nc.Close()
 		return nil, causeOf(live), err

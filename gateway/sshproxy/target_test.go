@@ -27,6 +27,10 @@ func (w *world) tcp(handle func(net.Conn)) net.Addr {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	return w.tcpOn(l, handle)
+}
+
+func (w *world) tcpOn(l net.Listener, handle func(net.Conn)) net.Addr {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
@@ -44,7 +48,16 @@ func (w *world) tcp(handle func(net.Conn)) net.Addr {
 // fake serves SSH as the target, every session channel by handle.
 func (w *world) fake(host ssh.Signer, handle func(*ssh.ServerConn, ssh.Channel, <-chan *ssh.Request)) {
 	w.t.Helper()
-	addr := w.tcp(func(nc net.Conn) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.fakeOn(l, host, handle)
+}
+
+func (w *world) fakeOn(l net.Listener, host ssh.Signer, handle func(*ssh.ServerConn, ssh.Channel, <-chan *ssh.Request)) {
+	w.t.Helper()
+	addr := w.tcpOn(l, func(nc net.Conn) {
 		cfg := &ssh.ServerConfig{NoClientAuth: true}
 		cfg.AddHostKey(host)
 		sc, chans, reqs, err := ssh.NewServerConn(nc, cfg)
