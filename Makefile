@@ -13,7 +13,7 @@ TOOLS := $(CURDIR)/.tools
 ARGS ?=
 CHECK ?=
 DEMO_ARGS := $(ARGS) $(if $(CHECK),--check)
-# WHAT names one family of figures: make bench WHAT=ssh
+# WHAT names families of figures: make bench WHAT=ssh.aes (see e2e/bench/doc.go)
 WHAT ?=
 FUZZTIME ?= 30s
 SOAKTIME ?= 30m
@@ -50,7 +50,7 @@ lint: ## gofmt, go vet, golangci-lint
 		{ echo "building golangci-lint $(GOLANGCI), some minutes the first time"; GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI); }
 	$(TOOLS)/golangci-lint run ./...
 
-bench: build ## measure against plain OpenSSH; WHAT=ssh runs one family
+bench: build ## measure against plain OpenSSH; WHAT=ssh.aes runs one family
 	.ci/need sshd=openssh-server ssh=openssh-client
 	PORTCULLIS_BIN=$(CURDIR)/bin/portcullis go run ./e2e/bench $(WHAT)
 

@@ -1,19 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"net"
-	"os"
 	"os/exec"
-	"os/signal"
-	"path/filepath"
 	"slices"
-	"strings"
-	"sync"
-	"syscall"
+	"strconv"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -22,204 +15,122 @@ import (
 )
 
 const (
-	gateShells  = 200
-	gateWithin  = 30 * time.Second
-	gateOpening = 8
+	gateQuiet  = time.Second      // between the last session's start and the command
+	gateWithin = 10 * time.Second // after the command's answer: what lives then is left
 )
 
-// live is one shell held by this process: stock clients in hundreds would
-// cost more CPU at their end than the end that is measured.
-type live struct {
-	client *ssh.Client
-	ended  chan time.Time // when the channel was closed or the connection gone
+// vendors are dropped one after the other: a round each.
+var vendors = []struct{ vendor, person string }{{rig.Acme, "ana"}, {rig.Bolt, "bob"}}
+
+// dropped is what was seen of one command that ends sessions: ms from its
+// start to each session's end, lines printed after its answer, sessions that
+// it left.
+type dropped struct {
+	ends        []float64
+	after, left int
 }
 
-// measureGate opens many shells and drops the gate; the figure is from the
-// command's start to the last shell's end. The baseline is a bare relay that
-// shuts all its sockets when it is told.
-func measureGate(ctx context.Context, l *lab) error {
-	relay, addr, err := l.startRelay(ctx)
-	if err != nil {
-		return err
-	}
-	defer relay.Process.Kill()
-	key, err := os.ReadFile(filepath.Join(l.client.Dir, "id"))
-	if err != nil {
-		return err
-	}
-	bare, err := l.hold(ctx, key, l.Plant.Login, addr, func() error { return nil })
-	if err != nil {
-		return fmt.Errorf("relay: %w", err)
-	}
-	baseline, err := drop(bare, exec.CommandContext(ctx, "kill", "-USR1", fmt.Sprint(relay.Process.Pid)))
-	if err != nil {
-		return fmt.Errorf("relay: %w", err)
-	}
+func (d *dropped) add(o dropped) {
+	d.ends, d.after, d.left = append(d.ends, o.ends...), d.after+o.after, d.left+o.left
+}
 
-	if key, err = os.ReadFile(filepath.Join(l.Clients["ana"].Dir, "id")); err != nil {
+// measureGate opens many sessions and drops the gate. The baseline is a bare
+// relay before the same target that shuts all its sockets when it is told.
+func measureGate(ctx context.Context, l *lab) error {
+	bare, err := startPart(ctx, relayCommand, l.ticker.said[0])
+	if err != nil {
 		return err
 	}
-	shells, err := l.hold(ctx, key, "ops+pump", l.SSH, func() error { return l.Ticket(ctx, "ana", l.grant.ID) })
-	if err != nil {
-		return fmt.Errorf("gateway: %w", err)
+	defer bare.stop()
+	var value, baseline dropped
+	for _, v := range vendors {
+		grant, err := l.Granted(ctx, v.person, "ticker", grantTime)
+		if err != nil {
+			return err
+		}
+		client := l.Clients[v.person]
+		over := func(name, user, addr string, touch func(context.Context) error) route {
+			return route{name: name, touch: touch, dial: func(context.Context) (*ssh.Client, error) {
+				return dial(client, user, addr, ssh.CipherAES128GCM, nil)
+			}}
+		}
+		one, err := l.drop(ctx, over("relay", "ops", bare.said[0], func(context.Context) error { return nil }),
+			exec.CommandContext(ctx, "kill", "-USR1", fmt.Sprint(bare.cmd.Process.Pid)))
+		if err != nil {
+			return err
+		}
+		baseline.add(one)
+		one, err = l.drop(ctx, over("gateway", "ops+ticker", l.SSH, func(ctx context.Context) error { return l.ticket(ctx, v.person, grant) }),
+			exec.CommandContext(ctx, l.Bin, "suspend", "vendor", v.vendor, "--reason", "bench", "--config", l.Config))
+		if err != nil {
+			return err
+		}
+		value.add(one)
 	}
-	value, err := drop(shells, exec.CommandContext(ctx, l.Bin, "suspend", "vendor", rig.Acme, "--reason", "bench", "--config", l.Config))
-	if err != nil {
-		return fmt.Errorf("gateway: %w", err)
-	}
-	l.print("gate.ssh", value.last, "ms", baseline.last, false)
-	l.print("gate.ssh.median", value.median, "ms", baseline.median, false)
+	l.print("gate.ssh.p99", quantile(value.ends, 0.99), "ms", quantile(baseline.ends, 0.99), false)
+	l.print("gate.ssh.median", median(value.ends), "ms", median(baseline.ends), false)
+	l.print("gate.ssh.last", slices.Max(value.ends), "ms", slices.Max(baseline.ends), false)
+	l.print("gate.ssh.after", float64(value.after), "lines", float64(baseline.after), false)
+	l.print("gate.ssh.left", float64(value.left), "sessions", float64(baseline.left), false)
 	return nil
 }
 
-type dropped struct{ last, median float64 }
-
-// drop runs the command and waits for every shell's end.
-func drop(shells []live, cmd *exec.Cmd) (dropped, error) {
+// drop opens the sessions, runs the command and waits for every session's end.
+func (l *lab) drop(ctx context.Context, r route, cmd *exec.Cmd) (d dropped, err error) {
+	all, err := hold(ctx, r, l.volume.gate, "tick", tickMark, noteTicks)
+	if err != nil {
+		return d, err
+	}
+	defer func() { leave(all) }()
+	select {
+	case <-time.After(gateQuiet):
+	case <-ctx.Done():
+		return d, ctx.Err()
+	}
 	began := time.Now()
 	out, err := cmd.CombinedOutput()
+	answered := time.Now()
 	if err != nil {
-		return dropped{}, fmt.Errorf("%w: %s", err, out)
+		return d, fmt.Errorf("%s: %w: %s", r.name, err, out)
 	}
-	var after []float64
-	late := time.After(gateWithin)
-	for _, s := range shells {
-		select {
-		case at := <-s.ended:
-			after = append(after, float64(at.Sub(began))/float64(time.Millisecond))
-		case <-late:
-			return dropped{}, fmt.Errorf("%d of %d shells ended within %s", len(after), len(shells), gateWithin)
+	late, cancel := context.WithTimeout(ctx, gateWithin)
+	defer cancel()
+	for _, h := range all {
+		if at, ok := h.end(late); ok {
+			d.ends = append(d.ends, ms(at.Sub(began)))
+		} else {
+			d.left++
 		}
+		d.after += h.ticksAfter(answered)
 	}
-	for _, s := range shells {
-		s.client.Close()
+	if len(d.ends) == 0 {
+		return d, fmt.Errorf("%s: no session ended within %s", r.name, gateWithin)
 	}
-	return dropped{slices.Max(after), median(after)}, nil
+	return d, nil
 }
 
-// hold opens the shells. Tickets are one at a time; so are connections.
-func (l *lab) hold(ctx context.Context, key []byte, user, addr string, ready func() error) ([]live, error) {
-	signer, err := ssh.ParsePrivateKey(key)
-	if err != nil {
-		return nil, err
-	}
-	config := &ssh.ClientConfig{
-		User: user, Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, Timeout: gateWithin,
-		HostKeyCallback: ssh.InsecureIgnoreHostKey(), // our own process on loopback
-	}
-	var all []live
-	for range gateShells {
-		if err := errors.Join(ctx.Err(), ready()); err != nil {
-			return nil, err
+// noteTicks keeps the times of the lines in h.note. A line that comes in two
+// pieces is not seen.
+func noteTicks(h *held, p []byte) {
+	for line := range bytes.Lines(p) {
+		digits, ok := bytes.CutPrefix(line, []byte(tickMark))
+		if !ok {
+			continue
 		}
-		s, err := holdOne(config, addr)
-		if err != nil {
-			return nil, fmt.Errorf("shell %d: %w", len(all)+1, err)
+		if at, err := strconv.ParseInt(string(bytes.TrimSpace(digits)), 10, 64); err == nil {
+			h.note = append(h.note, at)
 		}
-		all = append(all, s)
 	}
-	return all, nil
 }
 
-func holdOne(config *ssh.ClientConfig, addr string) (live, error) {
-	client, err := ssh.Dial("tcp", addr, config)
-	if err != nil {
-		return live{}, err
-	}
-	session, err := client.NewSession()
-	if err != nil {
-		return live{}, err
-	}
-	if err := session.RequestPty("xterm", 24, 80, ssh.TerminalModes{ssh.ECHO: 0}); err != nil {
-		return live{}, err
-	}
-	out, err := session.StdoutPipe()
-	if err != nil {
-		return live{}, err
-	}
-	if _, err := session.StdinPipe(); err != nil { // kept open
-		return live{}, err
-	}
-	if err := session.Start("echo up; exec cat"); err != nil {
-		return live{}, err
-	}
-	buf := make([]byte, 256)
-	var shown strings.Builder
-	for !strings.Contains(shown.String(), "up") {
-		n, err := out.Read(buf)
-		if err != nil {
-			return live{}, fmt.Errorf("%w after %q", err, shown.String())
-		}
-		shown.Write(buf[:n])
-	}
-	s := live{client: client, ended: make(chan time.Time, 1)}
-	go func() {
-		_, _ = io.Copy(io.Discard, out) // until the channel or the connection ends
-		s.ended <- time.Now()
-	}()
-	return s, nil
-}
-
-// relayCommand makes this program a bare TCP relay to the address given.
-const relayCommand = "relay-to"
-
-func (l *lab) startRelay(ctx context.Context) (*exec.Cmd, string, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, "", err
-	}
-	cmd := exec.CommandContext(ctx, self, relayCommand, l.Plant.Addr)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, "", err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, "", err
-	}
-	var addr string
-	_, err = fmt.Fscanln(out, &addr)
-	return cmd, addr, err
-}
-
-// relay copies between whoever connects and target until SIGUSR1, which shuts
-// everything at once.
-func relay(target string) error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	fmt.Println(l.Addr())
-	var mu sync.Mutex
-	var open []net.Conn
-	told := make(chan os.Signal, 1)
-	signal.Notify(told, syscall.SIGUSR1)
-	go func() {
-		<-told
-		mu.Lock()
-		defer mu.Unlock()
-		for _, c := range open {
-			c.Close()
-		}
-	}()
-	for {
-		in, err := l.Accept()
-		if err != nil {
-			return err
-		}
-		out, err := net.Dial("tcp", target)
-		if err != nil {
-			return err
-		}
-		mu.Lock()
-		open = append(open, in, out)
-		mu.Unlock()
-		for _, pair := range [][2]net.Conn{{in, out}, {out, in}} {
-			go func() {
-				_, _ = io.Copy(pair[0], pair[1]) // until either side is shut
-				pair[0].Close()
-			}()
+// ticksAfter counts the lines that were printed after t.
+func (h *held) ticksAfter(t time.Time) (n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, at := range h.note {
+		if at > t.UnixMicro() {
+			n++
 		}
 	}
+	return n
 }

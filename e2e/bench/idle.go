@@ -1,118 +1,145 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"sync"
 	"time"
+
+	"golang.org/x/crypto/ssh"
 
 	"github.com/portcullis/portcullis/e2e/rig"
 )
 
 const (
-	idleWarm     = 3 // open already when the counting begins
-	idleSessions = 20
-	echoKeys     = 200
-	shellWithin  = 30 * time.Second
+	idleSettle   = 5 * time.Second // after which memory is read
+	outputWithin = 90 * time.Second
 )
 
-// open opens a raw terminal that echoes by cat on the far side.
-func (r route) open(ctx context.Context) (*rig.Terminal, error) {
-	if err := r.ready(ctx); err != nil {
-		return nil, fmt.Errorf("%s: %w", r.name, err)
-	}
-	t, err := rig.OpenTerminal(80, 24, "ssh", append(r.args("-tt", "-e", "none"), "stty raw -echo; echo up; exec cat")...)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := t.Expect(ctx, shellWithin, "up"); err != nil {
-		t.Close()
-		return nil, fmt.Errorf("%s: %w", r.name, err)
-	}
-	return t, nil
-}
+// pools is what one route's processes hold, in KiB: none open, each idle
+// session, each after its output, and when all are closed.
+type pools struct{ fresh, idle, output, after float64 }
 
-// echo types one key at a time and times its return.
-func (l *lab) echo(ctx context.Context) error {
-	routes := l.routes()
-	var terminals [3]*rig.Terminal
-	for i, r := range routes {
-		t, err := r.open(ctx)
-		if err != nil {
-			return fmt.Errorf("ssh.echo: %w", err)
-		}
-		defer t.Close()
-		terminals[i] = t
-	}
-	var all [3][]float64
-	for n := range echoKeys {
-		key := string(rune('a' + n%26))
-		for i, t := range terminals {
-			began := time.Now()
-			if err := t.Type(key); err != nil {
-				return err
-			}
-			if _, err := t.Expect(ctx, shellWithin, key); err != nil {
-				return fmt.Errorf("ssh.echo: %s: %w", routes[i].name, err)
-			}
-			if n >= echoKeys/10 { // the first ones warm up
-				all[i] = append(all[i], float64(time.Since(began))/float64(time.Millisecond))
-			}
-		}
-	}
-	l.both("ssh.echo", three{median(all[0]), median(all[1]), median(all[2])}, "ms", false)
-	l.both("ssh.echo.p99", three{quantile(all[0], 0.99), quantile(all[1], 0.99), quantile(all[2], 0.99)}, "ms", false)
-	return nil
-}
-
-// idle is what one idle session costs in memory on the way: the gateway's
+// measureIdle is what sessions cost in memory on the way: the gateway's
 // process, or for the baselines the sshd that a session needs (direct: the
 // target's own; jump: the one in between).
-func (l *lab) idle(ctx context.Context) error {
-	var each three
-	for i, r := range l.routes() {
-		pids := r.pids
-		if r.name == "direct" {
-			pids = func() []int { return rig.Tree(l.Plant.PID()) }
-		}
-		v, err := idleOne(ctx, r, pids)
-		if err != nil {
-			return fmt.Errorf("ssh.idle: %w", err)
-		}
-		each[i] = v
+func measureIdle(ctx context.Context, l *lab) error {
+	// A process that has enrolled people and applied a plant is not fresh.
+	if err := l.Stop(); err != nil {
+		return err
 	}
-	l.both("ssh.idle", each, "KiB", false)
+	if err := l.Start(ctx); err != nil {
+		return err
+	}
+	var all []pools
+	for i, r := range l.routes(ssh.CipherAES128GCM)[:inner] {
+		n := l.volume.idleBase
+		if i == gateway {
+			n = l.volume.idle
+		}
+		p, err := l.pools(ctx, r, n)
+		if err != nil {
+			return err
+		}
+		all = append(all, p)
+	}
+	column := func(of func(pools) float64) (v []float64) {
+		for _, p := range all {
+			v = append(v, of(p))
+		}
+		return v
+	}
+	l.figures("ssh.idle", column(func(p pools) float64 { return p.idle }), "KiB", false)
+	l.figures("ssh.idle.output", column(func(p pools) float64 { return p.output }), "KiB", false)
+	l.print("ssh.idle.fresh", all[gateway].fresh, "KiB", all[direct].fresh, false)
+	l.print("ssh.idle.after", all[gateway].after, "KiB", all[gateway].fresh, false)
 	return nil
 }
 
-func idleOne(ctx context.Context, r route, pids func() []int) (float64, error) {
-	var open []*rig.Terminal
-	defer func() {
-		for _, t := range open {
-			t.Close()
-		}
-	}()
-	var before int64
-	for n := range idleWarm + idleSessions {
-		if n == idleWarm {
-			before = memory(pids())
-		}
-		t, err := r.open(ctx)
-		if err != nil {
-			return 0, err
-		}
-		open = append(open, t)
+func (l *lab) pools(ctx context.Context, r route, n int) (p pools, err error) {
+	if p.fresh, err = memory(ctx, r); err != nil {
+		return p, err
 	}
-	return float64(memory(pids())-before) / idleSessions, nil
+	size := l.volume.outputMiB << 20
+	var full sync.WaitGroup
+	full.Add(n)
+	took := func(h *held, p []byte) {
+		if h.note == nil {
+			h.note = []int64{0}
+		}
+		before := h.note[0]
+		h.note[0] += int64(bytes.Count(p, []byte{0}))
+		if before < int64(size) && h.note[0] >= int64(size) {
+			full.Done()
+		}
+	}
+	// A line of input sets the output off; then it waits again.
+	command := fmt.Sprintf("stty raw -echo; echo %s; head -c 1 > /dev/null; head -c %d /dev/zero; exec cat", upMark, size)
+	all, err := hold(ctx, r, n, command, upMark, took)
+	defer func() { leave(all) }()
+	if err != nil {
+		return p, err
+	}
+	idle, err := memory(ctx, r)
+	if err != nil {
+		return p, err
+	}
+	err = together(n, next(all, func(h *held) error { _, err := h.in.Write([]byte("\n")); return err }))
+	if err != nil {
+		return p, err
+	}
+	if err := within(&full, outputWithin); err != nil {
+		return p, fmt.Errorf("%s: output: %w", r.name, err)
+	}
+	output, err := memory(ctx, r)
+	if err != nil {
+		return p, err
+	}
+	p.idle, p.output = (idle-p.fresh)/float64(n), (output-p.fresh)/float64(n)
+	leave(all)
+	p.after, err = memory(ctx, r)
+	return p, err
 }
 
-// memory is the proportional share of all these processes in KiB; one that
-// has ended holds none.
-func memory(pids []int) int64 {
+// next makes of a function of one session one that takes the next of all.
+func next(all []*held, do func(*held) error) func() error {
+	var mu sync.Mutex
+	i := 0
+	return func() error {
+		mu.Lock()
+		h := all[i]
+		i++
+		mu.Unlock()
+		return do(h)
+	}
+}
+
+// within waits for all.
+func within(all *sync.WaitGroup, limit time.Duration) error {
+	done := make(chan struct{})
+	go func() { all.Wait(); close(done) }() // left behind by a run that fails
+	select {
+	case <-done:
+		return nil
+	case <-time.After(limit):
+		return fmt.Errorf("not all of it came within %s", limit)
+	}
+}
+
+// memory is the proportional share of all the route's processes in KiB, some
+// time after they came to rest; one that has ended holds none.
+func memory(ctx context.Context, r route) (float64, error) {
+	select {
+	case <-time.After(idleSettle):
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
 	var sum int64
-	for _, pid := range pids {
+	for _, pid := range r.pids() {
 		if kb, err := rig.Shared(pid); err == nil {
 			sum += kb
 		}
 	}
-	return sum
+	return float64(sum), nil
 }

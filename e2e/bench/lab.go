@@ -5,54 +5,81 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
+
+	"golang.org/x/crypto/ssh"
 
 	"github.com/portcullis/portcullis/e2e/rig"
 )
 
-// lab is the stage with its three routes to one sshd.
+// grantTime is longer than any run.
+const grantTime = 8 * time.Hour
+
+// lab is the stage with its routes to one sshd.
 type lab struct {
 	*rig.Stage
 	grant  rig.Grant
 	jump   *rig.Plant // the second sshd, which ssh -J goes through
 	client *rig.Client
+	ticker *part // the target without processes, see ticker.go
+	volume volume
 	out    io.Writer
+
+	touching sync.Mutex
 }
 
-// route is one way to the target.
-type route struct {
-	name  string
-	ready func(context.Context) error // before each connection; not counted
-	args  func(options ...string) []string
-	pids  func() []int // whose memory the route costs besides the target's own
+// ticket has an engineer touch ahead for one connection. One key is touched
+// once at a time, or its counter would seem to run back.
+func (l *lab) ticket(ctx context.Context, who string, g rig.Grant) error {
+	l.touching.Lock()
+	defer l.touching.Unlock()
+	return l.Ticket(ctx, who, g.ID)
 }
 
-func newLab(ctx context.Context, bin, dir string, out io.Writer) (*lab, error) {
+func newLab(ctx context.Context, bin, dir string, out io.Writer, v volume) (*lab, error) {
 	client, err := rig.NewClient(filepath.Join(dir, "direct"), "")
 	if err != nil {
 		return nil, err
 	}
-	l := &lab{client: client, out: out}
-	if l.Stage, err = rig.NewStage(ctx, bin, dir, rig.Options{Authorized: client.PublicKey + "\n"}); err != nil {
+	l := &lab{client: client, out: out, volume: v}
+	if l.ticker, err = startPart(ctx, tickerCommand); err != nil {
 		return nil, err
 	}
-	if l.jump, err = rig.StartPlant(ctx, filepath.Join(dir, "jump"), "", client.PublicKey+"\n"); err != nil {
-		l.Close()
-		return nil, err
-	}
-	known := rig.KnownHost(l.Plant.Addr, l.Plant.HostKey) + rig.KnownHost(l.jump.Addr, l.jump.HostKey)
-	if err := os.WriteFile(filepath.Join(client.Dir, "known_hosts"), []byte(known), 0o600); err != nil {
-		l.Close()
-		return nil, err
-	}
-	if l.grant, err = l.Granted(ctx, "ana", "pump", 8*time.Hour); err != nil {
+	if err := l.build(ctx, bin, dir); err != nil {
 		l.Close()
 		return nil, err
 	}
 	return l, nil
+}
+
+func (l *lab) build(ctx context.Context, bin, dir string) error {
+	var err error
+	also := func(s *rig.Stage) string {
+		return fmt.Sprintf(tickerTarget, l.ticker.said[0], l.ticker.key(), s.Plant.Login)
+	}
+	if l.Stage, err = rig.NewStage(ctx, bin, dir, rig.Options{Authorized: l.client.PublicKey + "\n", Targets: also}); err != nil {
+		return err
+	}
+	if l.jump, err = rig.StartPlant(ctx, filepath.Join(dir, "jump"), "", l.client.PublicKey+"\n"); err != nil {
+		return err
+	}
+	known := rig.KnownHost(l.Plant.Addr, l.Plant.HostKey) + rig.KnownHost(l.jump.Addr, l.jump.HostKey)
+	if err := os.WriteFile(filepath.Join(l.client.Dir, "known_hosts"), []byte(known), 0o600); err != nil {
+		return err
+	}
+	// Of the -J form: the authority stands for the targets' names too.
+	hosts, err := l.CLI(ctx, "ssh-config", "--only", "known_hosts", "pump")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(l.Clients["ana"].Dir, "known_hosts"), []byte(hosts.Out), 0o600); err != nil {
+		return err
+	}
+	l.grant, err = l.Granted(ctx, "ana", "pump", grantTime)
+	return err
 }
 
 // Close ends all that was started.
@@ -60,49 +87,19 @@ func (l *lab) Close() {
 	if l.jump != nil {
 		_ = l.jump.Stop()
 	}
-	l.Stage.Close()
+	if l.Stage != nil {
+		l.Stage.Close()
+	}
+	l.ticker.stop()
 }
 
-// routes returns them in the order: the gateway, direct, ssh -J.
-func (l *lab) routes() []route {
-	nothing := func(context.Context) error { return nil }
-	config := filepath.Join(l.client.Dir, "config")
-	return []route{
-		{"gateway", func(ctx context.Context) error { return l.Ticket(ctx, "ana", l.grant.ID) },
-			func(o ...string) []string { return l.Args("ana", "pump", o...) }, func() []int { return []int{l.PID()} }},
-		{"direct", nothing, func(o ...string) []string { return l.client.Args(l.Plant.Login, l.Plant.Addr, o...) }, func() []int { return nil }},
-		{"jump", nothing, func(o ...string) []string {
-			// ssh -J hands no -F on to its inner client, so it is spelled out.
-			proxy := fmt.Sprintf("ssh -F %s -p %s -l %s -W %%h:%%p 127.0.0.1", config, l.jump.Addr[len("127.0.0.1:"):], l.jump.Login)
-			return l.client.Args(l.Plant.Login, l.Plant.Addr, append(o, "-o", "ProxyCommand="+proxy)...)
-		}, func() []int { return rig.Tree(l.jump.PID()) }},
+// signer is a client's key.
+func signer(c *rig.Client) (ssh.Signer, error) {
+	raw, err := os.ReadFile(filepath.Join(c.Dir, "id"))
+	if err != nil {
+		return nil, err
 	}
-}
-
-// run runs one command over a route and returns how long it took.
-func (r route) run(ctx context.Context, in io.Reader, out io.Writer, command string, options ...string) (time.Duration, error) {
-	if err := r.ready(ctx); err != nil {
-		return 0, fmt.Errorf("%s: %w", r.name, err)
-	}
-	cmd := exec.CommandContext(ctx, "ssh", append(r.args(options...), command)...)
-	cmd.Stdin, cmd.Stdout = in, out
-	var said limited
-	cmd.Stderr = &said
-	began := time.Now()
-	if err := cmd.Run(); err != nil {
-		return 0, fmt.Errorf("%s: ssh %s: %w: %s", r.name, command, err, said)
-	}
-	return time.Since(began), nil
-}
-
-// limited keeps the first kilobyte for a message.
-type limited []byte
-
-func (l *limited) Write(p []byte) (int, error) {
-	if room := 1024 - len(*l); room > 0 {
-		*l = append(*l, p[:min(room, len(p))]...)
-	}
-	return len(p), nil
+	return ssh.ParsePrivateKey(raw)
 }
 
 // print prints one figure. more says that a higher value is better.
@@ -115,9 +112,18 @@ func (l *lab) print(name string, value float64, unit string, baseline float64, m
 	default:
 		ratio = baseline / value
 	}
-	line := fmt.Sprintf("%-18s %10.3f %-8s %10.3f %8.3f\n", name, value, unit, baseline, ratio)
+	line := fmt.Sprintf("%-22s %10.3f %-10s %10.3f %8.3f\n", name, value, unit, baseline, ratio)
 	fmt.Print(line)
 	_, _ = io.WriteString(l.out, line) // Sync at the end tells
+}
+
+// figures prints a figure of each route in the order of routes.
+func (l *lab) figures(name string, v []float64, unit string, more bool) {
+	l.print(name, v[gateway], unit, v[direct], more)
+	l.print(name+".jump", v[gateway], unit, v[jump], more)
+	if len(v) > inner {
+		l.print(name+".inner", v[inner], unit, v[jump], more)
+	}
 }
 
 func median(v []float64) float64 { return quantile(v, 0.5) }

@@ -3,35 +3,62 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/crypto/ssh"
 )
 
 // runWithin bounds the whole run.
 const runWithin = 20 * time.Minute
 
-// family is a group of figures that can be asked for alone.
+// family is a group of figures that can be asked for alone. The names of its
+// lines begin with its own.
 type family struct {
 	name    string
 	measure func(context.Context, *lab) error
 }
 
-var families = []family{{"ssh", measureSSH}, {"gate", measureGate}}
+var families = []family{
+	{"ssh.idle", measureIdle},
+	{"ssh.aes", bulk("ssh.aes", ssh.CipherAES128GCM)},
+	{"ssh.chacha", bulk("ssh.chacha", ssh.CipherChaCha20Poly1305)},
+	{"ssh.setup", measureSetup},
+	{"ssh.parallel", measureParallel},
+	{"ssh.echo", measureEcho},
+	{"ssh.tail", measureTail},
+	{"gate.ssh", measureGate},
+	{"gate.stock", measureStock},
+}
+
+// covers is whether a line or family of that name is meant by word.
+func covers(word, name string) bool { return word == name || strings.HasPrefix(name, word+".") }
 
 func main() {
-	if len(os.Args) == 3 && os.Args[1] == relayCommand { // this program again, as the baseline of gate.ssh
-		exit(relay(os.Args[2]))
+	if len(os.Args) > 1 { // this program again, as a part of gate.ssh
+		switch os.Args[1] {
+		case relayCommand:
+			exit(relay(os.Args[2]))
+		case tickerCommand:
+			exit(ticker())
+		}
 	}
+	quick := flag.Bool("quick", false, "move little; the figures say nothing")
+	flag.Parse()
+	// The load must not stop to collect while it takes times.
+	debug.SetGCPercent(400)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	ctx, cancel := context.WithTimeout(ctx, runWithin)
-	err := bench(ctx, os.Args[1:])
+	err := bench(ctx, flag.Args(), *quick)
 	cancel()
 	stop()
 	exit(err)
@@ -45,15 +72,10 @@ func exit(err error) {
 	os.Exit(0)
 }
 
-func bench(ctx context.Context, want []string) error {
-	var names []string
-	for _, f := range families {
-		names = append(names, f.name)
-	}
-	for _, w := range want {
-		if !slices.Contains(names, w) {
-			return fmt.Errorf("%q is no family of figures; there are: %s", w, strings.Join(names, ", "))
-		}
+func bench(ctx context.Context, words []string, quick bool) error {
+	want, err := wanted(words)
+	if err != nil {
+		return err
 	}
 	dir, err := os.MkdirTemp("", "portcullis-bench-")
 	if err != nil {
@@ -64,26 +86,82 @@ func bench(ctx context.Context, want []string) error {
 	if err != nil {
 		return err
 	}
-	out, err := os.Create("bench.txt")
+	out, err := results(want)
 	if err != nil {
 		return err
 	}
 	defer out.Close()
-	for _, f := range families {
-		if len(want) > 0 && !slices.Contains(want, f.name) {
-			continue
-		}
-		l, err := newLab(ctx, bin, filepath.Join(dir, f.name), out)
-		if err != nil {
-			return err
-		}
-		err = f.measure(ctx, l)
-		l.Close()
-		if err != nil {
+	v := full
+	if quick {
+		v = small
+	}
+	for _, f := range want {
+		if err := f.run(ctx, bin, filepath.Join(dir, f.name), out, v); err != nil {
 			return fmt.Errorf("%s: %w", f.name, err)
 		}
 	}
 	return out.Sync()
+}
+
+func wanted(words []string) ([]family, error) {
+	if len(words) == 0 {
+		return families, nil
+	}
+	var want []family
+	for _, w := range words {
+		if !slices.ContainsFunc(families, func(f family) bool { return covers(w, f.name) }) {
+			return nil, fmt.Errorf("%q is no family of figures; there are: %s", w, names(families))
+		}
+	}
+	for _, f := range families {
+		if slices.ContainsFunc(words, func(w string) bool { return covers(w, f.name) }) {
+			want = append(want, f)
+		}
+	}
+	return want, nil
+}
+
+func names(all []family) string {
+	var list []string
+	for _, f := range all {
+		list = append(list, f.name)
+	}
+	return strings.Join(list, ", ")
+}
+
+func (f family) run(ctx context.Context, bin, dir string, out *os.File, v volume) error {
+	l, err := newLab(ctx, bin, dir, out, v)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	// What it recorded is gigabytes, and the next one needs the room.
+	defer os.RemoveAll(dir)
+	return f.measure(ctx, l)
+}
+
+// results opens bench.txt with the lines that this run does not make anew.
+func results(want []family) (*os.File, error) {
+	const name = "bench.txt"
+	old, err := os.ReadFile(name)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	out, err := os.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(string(old)) {
+		of, _, _ := strings.Cut(line, " ")
+		anew := slices.ContainsFunc(want, func(f family) bool { return covers(f.name, of) })
+		known := slices.ContainsFunc(families, func(f family) bool { return covers(f.name, of) })
+		if known && !anew {
+			if _, err := out.WriteString(line); err != nil {
+				return nil, errors.Join(err, out.Close())
+			}
+		}
+	}
+	return out, nil
 }
 
 // binary is PORTCULLIS_BIN, or built here.
@@ -92,7 +170,7 @@ func binary(ctx context.Context, dir string) (string, error) {
 		return bin, nil
 	}
 	bin := filepath.Join(dir, "portcullis")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", bin, "github.com/portcullis/portcullis/cmd/portcullis")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", bin, "github.com/portcullis/portcullis/cmd/portcullis")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if said, err := cmd.CombinedOutput(); err != nil {
 		return "", errors.Join(fmt.Errorf("build the gateway: %s", said), err)

@@ -1,0 +1,26 @@
+package main
+
+// volume is how much is measured.
+type volume struct {
+	bulkMiB, bulkRounds       int // one way, over one route
+	setupBatch, setupRounds   int // sessions one after the other over one route
+	burst, burstRounds        int // sessions over one route, atOnce at once
+	keys                      int
+	idle, idleBase, outputMiB int // sessions through the gateway and over the baselines
+	tailRounds                int
+	gate, stock               int // sessions that are ended
+}
+
+var (
+	full = volume{
+		bulkMiB: 512, bulkRounds: 3, setupBatch: 10, setupRounds: 4, burst: 48, burstRounds: 3, keys: 2000,
+		idle: 500, idleBase: 50, outputMiB: 6, tailRounds: 10, gate: 500, stock: 200,
+	}
+	small = volume{
+		bulkMiB: 4, bulkRounds: 1, setupBatch: 2, setupRounds: 1, burst: 8, burstRounds: 1, keys: 20,
+		idle: 10, idleBase: 4, outputMiB: 1, tailRounds: 1, gate: 10, stock: 6,
+	}
+)
+
+// atOnce is how many connections are made at the same time.
+const atOnce = 8
