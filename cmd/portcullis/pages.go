@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/portcullis/portcullis/gateway"
@@ -17,6 +19,7 @@ import (
 	"github.com/portcullis/portcullis/gateway/recording"
 	"github.com/portcullis/portcullis/gateway/recording/search"
 	"github.com/portcullis/portcullis/gateway/session"
+	"github.com/portcullis/portcullis/gateway/sshproxy/transfer"
 	"github.com/portcullis/portcullis/gateway/statement"
 	"github.com/portcullis/portcullis/policy"
 	"github.com/portcullis/portcullis/web"
@@ -140,6 +143,26 @@ func (s shownRecordings) Follow(ctx context.Context, id string, line func([]byte
 }
 
 func (s shownRecordings) Verify(_ context.Context, id string) error { return s.v.Verify(id) }
+
+// File carves a file out of a channel that was recorded.
+func (s shownRecordings) File(ctx context.Context, w io.Writer, id string, channel uint32, sum gateway.Digest) error {
+	x, err := s.v.Index(ctx, id)
+	if err != nil {
+		return err
+	}
+	at := slices.IndexFunc(x.Channels, func(c recording.IndexChannel) bool { return c.Channel == channel })
+	if at < 0 {
+		return gateway.NotFound("channel", strconv.FormatUint(uint64(channel), 10))
+	}
+	ch := gateway.Channel{Kind: x.Channels[at].Kind}
+	if command := x.Channels[at].Command; command != "" {
+		ch = transfer.Recognise(command)
+	}
+	replay := func(tell func(transfer.Piece) error) error {
+		return s.v.Exchange(ctx, id, channel, func(client bool, p []byte) error { return tell(transfer.Piece{Client: client, Bytes: p}) })
+	}
+	return transfer.Carve(ch, replay, sum, w)
+}
 
 // shownAudit is the log as the API shows it.
 type shownAudit struct {

@@ -169,6 +169,9 @@ type Recordings interface {
 	// Follow hands over asciicast lines from the beginning on, header first,
 	// as they come, until the recording is sealed or ctx ends.
 	Follow(ctx context.Context, session string, line func([]byte) error) error
+	// File writes the bytes with that sum which a transfer has moved on that
+	// channel.
+	File(ctx context.Context, w io.Writer, session string, channel uint32, sum gateway.Digest) error
 	Search(ctx context.Context, q RecordingQuery) (Hits, error)
 	Verify(ctx context.Context, session string) error
 }

@@ -103,6 +103,7 @@ var routes = []route{
 	{"GET /recordings", "List recordings, or search in them with text=", (*Server).recordings},
 	{"GET /recordings/{id}", "Show what is known of a recording", (*Server).recording},
 	{"GET /recordings/{id}/index", "What happened in a recording: channels, files, flows and notes", (*Server).index},
+	{"GET /recordings/{id}/channels/{channel}/files/{sha256}", "The bytes of a file that was transferred, out of the recording, by its line in the index", (*Server).file},
 	{"GET /recordings/{id}/asciicast", "Replay, as asciicast (version=2 or 3)", (*Server).asciicast},
 	{"GET /recordings/{id}/input", "What was typed, as asciicast", (*Server).input},
 	{"GET /recordings/{id}/live", "Watch a live session as server-sent events", (*Server).watch},
@@ -151,6 +152,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, actor Actor, rt r
 		s.cfg.Logger.Error("answer cut short", "path", r.URL.Path, "error", err)
 		panic(http.ErrAbortHandler) // the reader must not take half a recording for a whole one
 	case err != nil:
+		w.Header().Del("Content-Length") // they were of what is not answered
+		w.Header().Del("Content-Disposition")
 		WriteProblem(w, r, s.cfg.Logger, err)
 		return
 	}

@@ -40,6 +40,15 @@ type kept struct {
 	can   gateway.Abilities
 	Kind  gateway.ChannelKind
 	Files []gateway.File
+
+	Channel gateway.Channel
+	Pieces  []Piece // what passed, as a recording has it
+}
+
+func (k *kept) passed(client bool, p []byte) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.Pieces = append(k.Pieces, Piece{client, bytes.Clone(p)})
 }
 
 func (k *kept) Judge(op gateway.FileOp) error {
@@ -64,7 +73,7 @@ func grantOf(words string) gateway.Abilities {
 func actAsSSH(grant string, args []string) int {
 	k := &kept{can: grantOf(grant)}
 	ch := commandOf(args)
-	k.Kind = ch.Kind
+	k.Kind, k.Channel = ch.Kind, ch
 	code := k.carry(ch)
 	b, err := json.Marshal(k)
 	if err == nil {
@@ -105,17 +114,21 @@ func (k *kept) carry(ch gateway.Channel) int {
 	if err := errors.Join(err1, err2, cmd.Start()); err != nil {
 		return 254
 	}
-	t := New(ch, k, func(p []byte) error { _, err := os.Stdout.Write(p); return err })
+	t := New(ch, k, func(p []byte) error {
+		k.passed(false, p)
+		_, err := os.Stdout.Write(p)
+		return err
+	})
 	var pumps sync.WaitGroup
 	pumps.Go(func() {
 		defer in.Close()
-		if !through(os.Stdin, in, t.Client) {
+		if !through(os.Stdin, in, t.Client, func(p []byte) { k.passed(true, p) }) {
 			_ = cmd.Process.Kill()
 		}
 	})
 	done := make(chan struct{})
 	go func() { defer close(done); pumps.Wait() }()
-	if !through(out, os.Stdout, t.Target) {
+	if !through(out, os.Stdout, t.Target, func(p []byte) { k.passed(false, p) }) {
 		_ = cmd.Process.Kill()
 	}
 	err := cmd.Wait()
@@ -134,12 +147,16 @@ func (k *kept) carry(ch gateway.Channel) int {
 }
 
 // through carries one direction to its end; false is that the tap ended it.
-func through(from io.Reader, to io.Writer, tap func([]byte, func([]byte) error) error) bool {
+func through(from io.Reader, to io.Writer, tap func([]byte, func([]byte) error) error, keep func([]byte)) bool {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
 		if n > 0 {
-			if err := tap(buf[:n], func(p []byte) error { _, err := to.Write(p); return err }); err != nil {
+			if err := tap(buf[:n], func(p []byte) error {
+				keep(p)
+				_, err := to.Write(p)
+				return err
+			}); err != nil {
 				_, _ = io.WriteString(os.Stderr, "tap: "+err.Error()+"\n")
 				return false
 			}

@@ -1,7 +1,6 @@
 package transfer
 
 import (
-	"crypto/sha256"
 	"hash"
 
 	"github.com/portcullis/portcullis/gateway"
@@ -17,6 +16,7 @@ const aheadCost = 128
 // run sums the bytes of one file in the file's order, in whatever order
 // they come, as long as they can be brought into one row.
 type run struct {
+	sums        summer
 	sum         hash.Hash
 	begun, lost bool
 	start, next uint64
@@ -62,7 +62,7 @@ func (r *run) follow(first uint64, p []byte, room *int) {
 }
 
 func (r *run) begin(off uint64) {
-	r.begun, r.start, r.next, r.sum = true, off, off, sha256.New()
+	r.begun, r.start, r.next, r.sum = true, off, off, r.sums.begin()
 }
 
 func (r *run) take(p []byte) {

@@ -25,10 +25,12 @@ const (
 // is not passed on: a source that is ahead waits here, so that bytes which the
 // other side would take for lines are never taken for a file.
 type scp struct {
-	sink Sink
-	up   bool
-	call moved
-	came chan struct{} // an answer has come; holds one
+	sink  Sink
+	sums  summer
+	again bool // a recording is played: nothing comes while this waits
+	up    bool
+	call  moved
+	came  chan struct{} // an answer has come; holds one
 
 	part []byte // of the source's line; of the goroutine that carries the source
 	talk []byte // of an answer that is a text; of the other goroutine
@@ -108,7 +110,7 @@ func (s *scp) inStep() error {
 		switch {
 		case !waits:
 			return nil
-		case !s.up:
+		case !s.up, s.again:
 			return broken("the target sends files faster than they are asked for")
 		case late == nil:
 			late = time.NewTimer(answerTime)

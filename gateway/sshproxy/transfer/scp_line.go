@@ -1,7 +1,6 @@
 package transfer
 
 import (
-	"crypto/sha256"
 	"hash"
 	"path"
 	"regexp"
@@ -77,7 +76,7 @@ func (s *scp) entry(kind byte, size int64, name string) error {
 	f := &piece{size: size}
 	switch {
 	case kind == 'C':
-		f.file.Op, f.sum = gateway.FileRead, sha256.New()
+		f.file.Op, f.sum = gateway.FileRead, s.sums.begin()
 		if s.up {
 			f.file.Op = gateway.FileWrite
 		}

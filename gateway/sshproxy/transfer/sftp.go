@@ -2,6 +2,9 @@ package transfer
 
 import (
 	"encoding/binary"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/portcullis/portcullis/gateway"
@@ -40,6 +43,8 @@ var extensions = map[string]bool{
 type sftp struct {
 	sink  Sink
 	reply func([]byte) error
+	sums  summer
+	again bool // a recording is played: answers of ours stand among the target's
 
 	client  packets // of the goroutine that calls Client
 	target  packets // of the goroutine that calls Target
@@ -105,7 +110,7 @@ func (s *sftp) Target(p []byte, forward func([]byte) error) error {
 func (s *sftp) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for h := range s.open {
+	for _, h := range slices.SortedFunc(maps.Keys(s.open), func(a, b *handle) int { return strings.Compare(a.path, b.path) }) {
 		h.tell(s, gateway.FileCut, "")
 	}
 	for _, r := range s.pending {

@@ -25,6 +25,9 @@ func (s *sftp) answer(pkt []byte) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q, asked := s.pending[id]
+	if s.again && !asked {
+		return nil, nil
+	}
 	if r.bad || !asked || kind != fxpStatus && (answers[q.kind] == 0 || kind != answers[q.kind]) {
 		return nil, broken("the target gave an SFTP answer that was not asked for")
 	}

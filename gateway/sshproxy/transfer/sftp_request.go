@@ -151,6 +151,7 @@ func (s *sftp) parseOpen(r *reader) (request, *status) {
 		path: clean(path, maxPath), size: -1,
 		read: flags&openRead != 0 || flags&openWrite == 0, write: flags&^openRead != 0,
 		fresh: flags&(openTrunc|openExcl) != 0, follow: flags&openAppend != 0,
+		got: run{sums: s.sums}, written: run{sums: s.sums},
 	}
 	if len(s.open)+s.opening >= maxOpen {
 		return request{}, &status{fxFailure, "too many files are open"}

@@ -60,17 +60,19 @@ export interface Entry extends Sort {
   at: number; // seconds since the recording began
   facts?: string; // what else is known, in a short line
   sums?: [name: string, sha256: string][];
+  bytes?: string; // where the bytes of a file can be had
 }
 
 export const ofMark = (m: Mark): Entry => ({ at: m.at, ...classify(m.label) });
 
-/** happened reads the index of a session, in the order of time. */
-export async function happened(session: string): Promise<{ entries: Entry[]; cut: boolean }> {
+/** happened reads the index of a session, in the order of time; sent says
+ * whether the reader may have the files that the engineer sent. */
+export async function happened(session: string, sent: boolean): Promise<{ entries: Entry[]; cut: boolean }> {
   const told = await get<Told>(`/api/v1/recordings/${session}/index`);
   const flows = new Set(told.flows.map((f) => f.channel));
   const entries = [
     ...told.channels.filter((c) => !flows.has(c.channel)).map(ofChannel),
-    ...told.files.map(ofFile),
+    ...told.files.map((f) => ofFile(f, f.op === "read" || sent ? `/api/v1/recordings/${session}` : "")),
     ...told.flows.map(ofFlow),
     ...told.notes.map((n) => ofMark({ at: n.at_ns / second, label: n.text })),
   ];
@@ -91,7 +93,7 @@ function ended(c: Channel): string {
   return c.status === undefined ? "ended" : `status ${c.status}`;
 }
 
-function ofFile(f: File): Entry {
+function ofFile(f: File, recording: string): Entry {
   const moves = f.op === "read" || f.op === "write";
   const facts: string[] = [];
   if (moves && f.verdict !== "refused") facts.push(f.offset ? `${size(f.bytes)} from byte ${f.offset}` : size(f.bytes), f.whole ? "whole" : "a part");
@@ -105,6 +107,7 @@ function ofFile(f: File): Entry {
     text: f.to ? `${f.path} → ${f.to}` : f.path,
     facts: facts.join(" · "),
     sums: f.sha256 ? [["SHA-256", f.sha256]] : [],
+    bytes: f.sha256 && recording && f.bytes > 0 ? `${recording}/channels/${f.channel}/files/${f.sha256}` : "",
   };
 }
 

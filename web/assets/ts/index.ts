@@ -124,6 +124,15 @@ function facts(e: Entry): HTMLElement[] {
     box.append(code, copier(name, sum));
     more.push(box);
   }
+  if (e.bytes) {
+    const box = span("more", "");
+    const a = document.createElement("a");
+    a.href = e.bytes;
+    a.download = "";
+    a.textContent = "Download the bytes";
+    box.append(a);
+    more.push(box);
+  }
   return more;
 }
 

@@ -34,15 +34,15 @@ async function start(box: HTMLElement): Promise<void> {
   const at = Number(box.dataset.at) || 0;
   const player = create({ data: await res.text() } as never, box, { ...options, preload: true, startAt: at, poster: `npt:${at || firstLook}`, markers: marks.map((m) => [m.at, m.label] as [number, string]) });
   if (!screen) find("#no-screen")?.removeAttribute("hidden");
-  await fill(new Index((e) => button(player, e, before(marks, e.at))), id, marks);
+  await fill(new Index((e) => button(player, e, before(marks, e.at))), id, box.dataset.sent === "true", marks);
 }
 
 // The index is told by the gateway; where it cannot be read, the marks of the
 // recording itself stand in.
-async function fill(list: Index, id: string, marks: Mark[]): Promise<void> {
+async function fill(list: Index, id: string, sent: boolean, marks: Mark[]): Promise<void> {
   let entries = marks.map(ofMark);
   try {
-    const told = await happened(id);
+    const told = await happened(id, sent);
     entries = told.entries;
     if (told.cut) list.say("There is more than this index holds; the recording has all of it.");
   } catch (e) {
