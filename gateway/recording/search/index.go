@@ -37,6 +37,7 @@ type Index struct {
 	waitMu  sync.Mutex
 	ended   map[string]bool // sessions that ended here and are not indexed yet
 	missing int             // further recordings that are not
+	failed  int             // of those that were tried since the last comparison
 	bell    chan struct{}
 	queue   []string
 	compare bool // the list of recordings with the index

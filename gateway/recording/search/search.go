@@ -58,7 +58,7 @@ func (x *Index) Search(ctx context.Context, q Query) (Answer, error) {
 		return Answer{}, err
 	}
 	x.waitMu.Lock()
-	s.answer.Waiting = x.missing
+	s.answer.Waiting = x.missing + x.failed
 	fresh := x.recs.Live()
 	for name := range x.ended {
 		fresh = append(fresh, name)

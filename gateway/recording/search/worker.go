@@ -70,6 +70,9 @@ func (x *Index) all(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	x.waitMu.Lock()
+	x.failed = 0
+	x.waitMu.Unlock()
 	for _, name := range gone {
 		if err := x.use(func(d *database) error { return d.remove(ctx, name) }); err != nil {
 			return err
@@ -146,6 +149,9 @@ func (x *Index) index(ctx context.Context, session string) {
 	}
 	x.waitMu.Lock()
 	delete(x.ended, session)
+	if err != nil {
+		x.failed++
+	}
 	x.waitMu.Unlock()
 	if err != nil && ctx.Err() == nil {
 		x.log.Error("recording not indexed", "session", session, "error", err)
