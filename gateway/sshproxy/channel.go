@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -41,6 +42,8 @@ type channel struct {
 	kind  gateway.ChannelKind
 	pumps sync.WaitGroup
 	all   sync.WaitGroup
+
+	flowing atomic.Int32 // streams of the target that have not ended
 
 	out, err sync.Mutex // one writer each, towards the client
 
@@ -182,27 +185,28 @@ func (ch *channel) start(what gateway.Channel, rec Channel) {
 	ch.follow(what, rec)
 	ch.rec, ch.started = rec, true
 	ch.ctl.Unlock()
-	ch.pumps.Go(func() { ch.showFiles(ch.target, locked{&ch.out, ch.client}) })
-	ch.pumps.Go(func() {
+	ch.pumps.Add(2)
+	ch.flowing.Store(2)
+	ch.all.Go(func() {
+		defer ch.pumped()
+		ch.showFiles(ch.target, locked{&ch.out, ch.client})
+	})
+	ch.all.Go(func() {
+		defer ch.pumped()
+		ch.greet()
 		errs := locked{&ch.err, ch.client.Stderr()}
 		pump(ch.target.Stderr(), func(p []byte) error { return rec.Show(true, p, errs) })
 	})
 	ch.all.Go(ch.send)
-	ch.all.Go(func() {
-		ch.c.mu.Lock()
-		warning := ch.c.warning
-		ch.c.mu.Unlock()
-		if warning != "" {
-			ch.notice(warning)
-		}
-		if why := ch.c.unsaidNow(); why != "" {
-			ch.aside(why)
-		}
-		ch.pumps.Wait()
-		if ch.endOfOutput() {
-			ch.closeWrite()
-		}
-	})
+}
+
+// pumped ends one of the target's two streams. The last of them passes the end
+// of output on.
+func (ch *channel) pumped() {
+	ch.pumps.Done()
+	if ch.flowing.Add(-1) == 0 && ch.endOfOutput() {
+		ch.closeWrite()
+	}
 }
 
 type locked struct {

@@ -44,6 +44,7 @@ type conn struct {
 	last     bool               // the client asked for no more sessions
 	warning  string             // the last notice, for terminals that begin after it
 	told     chan struct{}      // closed when shown; nil until somebody waits
+	banner   []string           // what the target said before it let us in, for the channel that begins first
 	unsaid   string             // why a global request was refused, for the channel that begins next
 }
 
@@ -153,6 +154,9 @@ func (c *conn) reachTarget() {
 	leg.pulse.dead = func(why string) { c.live.End(gateway.EndTargetLeft, "", why) }
 	leg.pulse.start()
 	defer leg.pulse.stop() // its socket is closed by then
+	c.mu.Lock()
+	c.banner = leg.said
+	c.mu.Unlock()
 	c.target = leg
 	close(c.dialed)
 	c.tendTarget(leg)

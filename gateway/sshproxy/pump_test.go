@@ -48,3 +48,19 @@ func TestPumpStopsWhenNothingIsTaken(t *testing.T) {
 		t.Errorf("%d reads after all", len(s.sizes))
 	}
 }
+
+// S-08: a read of nothing, as an empty packet makes it, is no end.
+func TestPumpGoesOnAfterNothing(t *testing.T) {
+	s := &script{pieces: [][]byte{[]byte("a"), {}, {}, []byte("b"), {}}}
+	var got []byte
+	pump(s, func(p []byte) error {
+		if len(p) == 0 {
+			t.Error("nothing was passed on")
+		}
+		got = append(got, p...)
+		return nil
+	})
+	if string(got) != "ab" {
+		t.Errorf("got %q", got)
+	}
+}

@@ -108,8 +108,8 @@ func shellOver(t *testing.T, w *world, addr string) *ssh.Client {
 // on to acknowledge: what has gone without a word is noticed, though no byte is
 // on its way to it; who is only quiet stays.
 func TestHalfOpenIsNoticed(t *testing.T) {
-	const max = 400 * time.Millisecond
-	beats := sshproxy.Beats(max/20, max/4, max)
+	const dead = 400 * time.Millisecond
+	beats := sshproxy.Beats(dead/20, dead/4, dead)
 	t.Run("client", func(t *testing.T) {
 		w := newWorld(t, beats)
 		w.fake(signer(t), quietTarget)
@@ -139,7 +139,7 @@ func TestHalfOpenIsNoticed(t *testing.T) {
 		w.fake(signer(t), quietTarget)
 		shellOver(t, w, w.addr)
 		l := w.lastLive()
-		quiet := time.NewTimer(5 * max)
+		quiet := time.NewTimer(5 * dead)
 		defer quiet.Stop()
 		select {
 		case <-l.Done():

@@ -22,6 +22,7 @@ type leg struct {
 	chans <-chan ssh.NewChannel
 	reqs  <-chan *ssh.Request
 	pulse *pulse
+	said  []string // before it let us in
 }
 
 // dial reaches the target, holds its host key to what is on file, and proves
@@ -46,10 +47,10 @@ func dial(live Live, patience time.Duration, every beat) (*leg, *gateway.Ended, 
 		_ = nc.Close()
 		return nil, causeOf(live), err
 	}
-	pins := readPins(t.HostKeys)
+	pins, before := readPins(t.HostKeys), &banner{}
 	cfg := &ssh.ClientConfig{
 		Config: algorithms(), User: live.Account().Login, Auth: auth, ClientVersion: ownVersion,
-		HostKeyAlgorithms: pins.algorithms(), HostKeyCallback: pins.check,
+		HostKeyAlgorithms: pins.algorithms(), HostKeyCallback: pins.check, BannerCallback: before.add,
 	}
 	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
 		_ = nc.Close()
@@ -66,6 +67,7 @@ func dial(live Live, patience time.Duration, every beat) (*leg, *gateway.Ended, 
 		}
 		return unreachable(handshakeWord(err, patience), err)
 	}
+	l.said = before.words()
 	return l, nil, nil
 }
 

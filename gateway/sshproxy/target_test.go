@@ -55,11 +55,14 @@ func (w *world) fake(host ssh.Signer, handle func(*ssh.ServerConn, ssh.Channel, 
 	w.fakeOn(l, host, handle)
 }
 
-func (w *world) fakeOn(l net.Listener, host ssh.Signer, handle func(*ssh.ServerConn, ssh.Channel, <-chan *ssh.Request)) {
+func (w *world) fakeOn(l net.Listener, host ssh.Signer, handle func(*ssh.ServerConn, ssh.Channel, <-chan *ssh.Request), edit ...func(*ssh.ServerConfig)) {
 	w.t.Helper()
 	addr := w.tcpOn(l, func(nc net.Conn) {
 		cfg := &ssh.ServerConfig{NoClientAuth: true}
 		cfg.AddHostKey(host)
+		for _, e := range edit {
+			e(cfg)
+		}
 		sc, chans, reqs, err := ssh.NewServerConn(nc, cfg)
 		if err != nil {
 			return

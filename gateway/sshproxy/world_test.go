@@ -306,8 +306,9 @@ func (w *world) at(address string, keys ...ssh.PublicKey) {
 	}
 }
 
-// sshd starts a real OpenSSH server as the target.
-func (w *world) sshd() {
+// sshd starts a real OpenSSH server as the target, with more lines for its
+// configuration, and returns what it logs.
+func (w *world) sshd(more ...string) *screen {
 	w.t.Helper()
 	hostKey := w.writeKey("host")
 	auth := filepath.Join(w.dir, "authorized")
@@ -335,13 +336,14 @@ AcceptEnv LANG LC_* SECRET
 Subsystem sftp internal-sftp
 MaxSessions 50
 MaxStartups 200
-`, port, filepath.Join(w.dir, "host"), auth))
+%s
+`, port, filepath.Join(w.dir, "host"), auth, strings.Join(more, "\n")))
 	if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
 		w.t.Fatal(err)
 	}
 	cmd := exec.Command("/usr/sbin/sshd", "-D", "-e", "-f", conf)
-	var log bytes.Buffer
-	cmd.Stderr = &log
+	log := newScreen()
+	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {
 		w.t.Fatalf("sshd: %v; install the package openssh-server", err)
 	}
@@ -354,6 +356,7 @@ MaxStartups 200
 	})
 	w.at(addr, hostKey)
 	w.listening(addr)
+	return log
 }
 
 // listening waits until something accepts at addr.
