@@ -38,6 +38,7 @@ type scp struct {
 	mu    sync.Mutex // guards what follows, and the sink
 	mode  byte       // what the source may send now: one of the modes below
 	waits byte       // what the source waits for an answer to; 0 is nothing
+	early bool       // the answer for the file came before the byte behind it
 	left  int64      // bytes of the file that are still to come
 	dirs  []string   // folders that the source is in, by their whole paths
 	now   *piece
@@ -136,7 +137,7 @@ func (s *scp) next(p []byte) (pass []byte, n int, err error) {
 		return p[:n], n, nil
 	case inTail:
 		if len(s.part) == 0 && p[0] == 0 {
-			s.waits = onEnd
+			s.behind()
 			return p[:1], 1, nil
 		}
 	case inNone:
@@ -175,6 +176,8 @@ func (s *scp) answer(p []byte, forward func([]byte) error) error {
 func (s *scp) answers(p []byte) error {
 	for _, c := range p {
 		switch {
+		case s.waits == 0 && s.mode == inTail && !s.up && !s.early && c == 0:
+			s.early = true // PuTTY answers for a file when it has the last of its bytes
 		case s.waits == 0:
 			return broken("scp gave an answer that nothing asked for")
 		case len(s.talk) > 0:

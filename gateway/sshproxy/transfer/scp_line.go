@@ -61,7 +61,7 @@ func (s *scp) complaint(kind byte, text string) {
 	text = clean(text, maxWhy)
 	if s.mode == inTail {
 		s.now.fail = text
-		s.waits = onEnd
+		s.behind()
 	} else if !s.up {
 		s.sink.File(gateway.File{Op: gateway.FileRead, Path: clean(strings.Join(s.call.paths, " "), maxPath), Verdict: gateway.FileFailed, Why: text})
 	}
@@ -130,6 +130,15 @@ func (s *scp) place(kind byte, name string, f *gateway.File) string {
 	}
 	f.Why = "or under that path as " + strconv.Quote(clean(name, maxWhy)) + ", if it is a folder"
 	return at
+}
+
+// behind is the end of a file's byte or complaint: the source waits for an
+// answer, unless it is here already; the caller holds mu.
+func (s *scp) behind() {
+	if s.waits = onEnd; s.early {
+		s.early = false
+		s.answered(0, "")
+	}
 }
 
 // answered is the one answer that the source waited for: 0 is yes, 1 no, 2 no

@@ -7,6 +7,12 @@ import (
 	"github.com/portcullis/portcullis/gateway"
 )
 
+// sureRead is how much of a file every target gives in one answer unless the
+// file ends there (draft-ietf-secsh-filexfer-02, clauses 3 and 6.4). A client
+// that reads ahead learns the end of a file by an answer that is short, and
+// meets the end proper only further on.
+const sureRead = 32 << 10
+
 // answers says which packet besides a status may answer which request.
 var answers = map[byte]byte{
 	fxpOpen: fxpHandle, fxpOpendir: fxpHandle, fxpRead: fxpData,
@@ -75,6 +81,9 @@ func (s *sftp) data(q request, r *reader) error {
 	p := r.string()
 	if !r.whole() || len(p) > int(q.n) {
 		return broken("the target gave more of a file than was asked for")
+	}
+	if at := q.offset + uint64(len(p)); q.n <= sureRead && len(p) < int(q.n) {
+		q.h.short = max(q.h.short, at)
 	}
 	q.h.got.feed(q.offset, p, &s.room)
 	return nil

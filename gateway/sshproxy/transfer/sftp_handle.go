@@ -14,6 +14,7 @@ type handle struct {
 	got, written run
 	eof          bool
 	eofAt        uint64
+	short        uint64 // where the last read that the target cut short ended
 	size         int64 // as the target said or the client set it; -1 is not known
 	cut          bool  // the client set the size
 	fail         string
@@ -42,7 +43,7 @@ func (h *handle) tell(s *sftp, v gateway.FileVerdict, why string) {
 		f := gateway.File{Op: gateway.FileRead, Path: h.path, Bytes: h.got.bytes, Verdict: v, Why: why}
 		if gotOK && (h.got.bytes > 0 || h.eof) {
 			f.SHA256, f.Offset = got, int64(h.got.start)
-			end := h.eof && h.eofAt == h.got.next || h.size >= 0 && uint64(h.size) == h.got.next
+			end := h.eof && (h.eofAt == h.got.next || h.eofAt > h.got.next && h.short == h.got.next) || h.size >= 0 && uint64(h.size) == h.got.next
 			f.Whole = v == gateway.FileDone && h.got.start == 0 && end && !h.write
 		}
 		s.sink.File(f)
