@@ -71,7 +71,7 @@ func TestP8EveryNoExplainsItself(t *testing.T) {
 		word    string
 	}{
 		{"a local forward", []string{"-W", "127.0.0.1:22"}, "forward"},
-		{"a subsystem", []string{"-s"}, "file transfer"},
+		{"a subsystem", []string{"-s"}, "no upload or download"},
 	} {
 		s.must(s.Ticket(s.ctx, "ana", g.ID))
 		status, out, errOut := s.ssh("ana", "pump", "sftp", c.options...)
@@ -158,7 +158,9 @@ func TestP8BadRequests(t *testing.T) {
 		{"a control character", map[string]any{"reason": "all\x1b[2Jfine"}},
 		{"a bidi mark", map[string]any{"reason": "abc\u202edef"}},
 		{"10 kB of reason", map[string]any{"reason": strings.Repeat("a", 10_000)}},
-		{"an ability that is not carried", map[string]any{"abilities": []string{"upload"}}},
+		{"an ability that nobody grants", map[string]any{"abilities": []string{"agent"}}},
+		{"a forward to a whole machine", map[string]any{"abilities": []string{"forward historian"}}},
+		{"a forward to anywhere", map[string]any{"abilities": []string{"forward *:443"}}},
 		{"no ability", map[string]any{"abilities": []string{}}},
 		{"a path for a target", map[string]any{"target": "../../etc/passwd"}},
 		{"an unknown account", map[string]any{"account": "root"}},

@@ -61,7 +61,7 @@ func TestPages(t *testing.T) {
 		seats[who] = seat
 	}
 	for _, p := range []struct{ who, path string }{
-		{"", "/login"}, {"", "/enrol"}, {"", "/help"}, {"", "/help/connect"}, {"", "/help/files"}, {"", "/help/forwards"}, {"", "/help/replay"}, {"", "/no-such-page"},
+		{"", "/login"}, {"", "/enrol"}, {"", "/help"}, {"", "/help/connect"}, {"", "/help/approve"}, {"", "/help/suspend"}, {"", "/help/keys"}, {"", "/help/terminal"}, {"", "/help/certificates"}, {"", "/help/files"}, {"", "/help/forwards"}, {"", "/help/replay"}, {"", "/no-such-page"},
 		{"ana", "/"}, {"ana", "/requests"}, {"ana", "/requests/new?target=pump"}, {"ana", "/requests/new?extends=" + g.ID}, {"ana", "/requests/" + more.ID}, {"ben", "/requests/" + more.ID}, {"ana", "/keys"}, {"ana", strings.TrimPrefix(link[0], s.URL)}, {"ana", "/sessions/" + session},
 		{"ben", "/"}, {"ben", "/inbox"}, {"ben", "/board"}, {"ben", "/suspend"}, {"ben", "/suspend?kind=vendor&name=acme"}, {"ben", "/suspensions"}, {"ben", "/suspensions/" + order.ID}, {"ben", "/sessions/" + session},
 		{"cleo", "/recordings"}, {"cleo", "/recordings?text=Linux"}, {"cleo", "/recordings?text=uname&kind=file&from=2026-01-01"}, {"cleo", "/recordings/" + session}, {"cleo", "/events"},

@@ -37,6 +37,8 @@ func (s *Server) looks(v *visit, session string) []look {
 		for _, l := range lines {
 			how := "opened it"
 			switch {
+			case l.Event.Detail["part"] == "file":
+				how = "took a file out of it"
 			case name == audit.InputRead:
 				how = "read what was typed"
 			case l.Event.Detail["live"] != "":

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -219,6 +220,46 @@ func TestOpenAPIHoldsEveryRoute(t *testing.T) {
 		if doc.Paths[api.Prefix+c[0]][c[1]] == nil {
 			t.Errorf("%s %s is not described", c[1], c[0])
 		}
+	}
+}
+
+// What a list takes behind the question mark is described where it is read, by
+// each route that reads it.
+func TestOpenAPIHoldsQueries(t *testing.T) {
+	s := newStand(t)
+	_, body := s.call("nobody", http.MethodGet, "/openapi.json", "")
+	doc := decoded[struct {
+		Paths map[string]map[string]struct {
+			Parameters []struct {
+				Name, In, Description string
+				Schema                map[string]any
+			}
+		}
+	}](t, body)
+	n := 0
+	for path, want := range map[string]string{
+		"/requests": "before limit person state target vendor", "/grants": "before limit person state target vendor",
+		"/sessions":   "before grant limit live person target vendor",
+		"/recordings": "before from kind limit person session target text to vendor",
+		"/events":     "before from limit name person session text to vendor", "/recordings/{id}/asciicast": "download version", "/recordings/{id}/input": "download",
+	} {
+		var names []string
+		for _, p := range doc.Paths[api.Prefix+path]["get"].Parameters {
+			if p.In != "query" {
+				continue
+			}
+			names = append(names, p.Name)
+			if n++; p.Description == "" || p.Schema["type"] == nil {
+				t.Errorf("%s: %s says nothing of itself", path, p.Name)
+			}
+		}
+		slices.Sort(names)
+		if got := strings.Join(names, " "); got != want {
+			t.Errorf("%s takes %q, want %q", path, got, want)
+		}
+	}
+	if all := strings.Count(body, `"in": "query"`); all != n {
+		t.Errorf("%d parameters are described, and %d are known here", all, n)
 	}
 }
 

@@ -47,6 +47,7 @@ func operation(rt route, path string) map[string]any {
 			params = append(params, map[string]any{"name": strings.TrimSuffix(name, "}"), "in": "path", "required": true, "schema": str("")})
 		}
 	}
+	params = append(params, described(rt.pattern)...)
 	if params != nil {
 		op["parameters"] = params
 	}

@@ -83,7 +83,7 @@ export async function happened(session: string, sent: boolean): Promise<{ entrie
 function ofChannel(c: Channel): Entry {
   const at = c.at_ns / second;
   const command = c.kind === "exec";
-  const facts = [c.ended_ns ? ended(c) : "did not end", `↓ ${size(c.bytes_out)} ↑ ${size(c.bytes_in)}`];
+  const facts = [c.ended_ns ? ended(c) : "no end told", `↓ ${size(c.bytes_out)} ↑ ${size(c.bytes_in)}`];
   if (c.kind === "forward") return { at, kind: "forward", tone: "forward", word: "forward", text: c.to ?? "", facts: facts.join(" · ") };
   return { at, kind: "command", tone: command ? "command" : "channel", word: command ? "command" : c.kind, text: c.command ?? "", facts: facts.join(" · ") };
 }

@@ -27,6 +27,7 @@ const told: [start: string, tone: string, word: string][] = [
   ["thawed by ", "thawed", "thawed"],
   ["watched by ", "watched", "watched"],
   ["ended ", "ended", "end"],
+  ["exit ", "ended", "end"],
   ["a channel ", "ended", "end"],
 ];
 
