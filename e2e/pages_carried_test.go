@@ -94,7 +94,7 @@ func TestPagesOfWhatWasCarried(t *testing.T) {
 		cleo.axe(t, l.name)
 		cleo.shot(t, "carried-recording-"+l.name)
 	}
-	cleo.look(t, "carried-cleo", "/recordings?text=firmware&kind=file")
+	cleo.look(t, "carried-cleo", "/recordings?text=at-the-target&kind=file")
 	cleo.look(t, "carried-cleo", "/recordings?text=services")
 	for _, c := range complaints() {
 		t.Errorf("the browser complains: %s", c)
@@ -109,36 +109,43 @@ func TestPagesOfCertificates(t *testing.T) {
 	s.grant("ana", "pump", time.Hour)
 	ana := newSeat(t, chromium(t), s.URL)
 	ana.borrow(s.People["ana"])
-	ctx, cancel := context.WithTimeout(s.ctx, time.Minute)
-	defer cancel()
-	login := exec.CommandContext(ctx, built, "login", "--server", s.URL, "--key", filepath.Join(t.TempDir(), "id_day"))
-	said, err := login.StderrPipe()
-	s.must(err)
-	s.must(login.Start())
-	var heard bytes.Buffer
-	link := ""
-	for buf := make([]byte, 512); link == ""; {
-		n, err := said.Read(buf)
-		heard.Write(buf[:n])
-		if err != nil {
-			t.Fatalf("no link: %v %s", err, heard.String())
-		}
-		if _, rest, ok := strings.Cut(heard.String(), "/certificate/"); ok {
-			link, _, _ = strings.Cut(rest, "\n")
-		}
-	}
-	ana.look(t, "carried-ana", "/certificate/"+link)
-	s.must(s.People["ana"].Act(s.ctx, "sshcert.issue", map[string]string{"terminal": link}, nil))
-	rest, err := io.ReadAll(said)
-	s.must(err)
-	if err := login.Wait(); err != nil {
-		t.Fatalf("login: %v %s%s", err, heard.String(), rest)
-	}
+	s.certified([]string{"login", "--server", s.URL, "--key", filepath.Join(t.TempDir(), "id_day")}, func(id string) { ana.look(t, "carried-ana", "/certificate/"+id) })
 	ana.open("/keys")
 	ana.until("the certificate is listed", "document.querySelector('form[action=\"/keys/certificates/revoke\"]')")
 	ana.look(t, "carried-ana", "/keys")
 	ana.look(t, "carried-ana", "/help/certificates")
 	ana.look(t, "carried-ana", "/help/terminal")
+}
+
+// certified runs portcullis login, looks at the page that it leads to, and has
+// ana touch there.
+func (s *story) certified(args []string, look func(id string)) {
+	s.Helper()
+	ctx, cancel := context.WithTimeout(s.ctx, time.Minute)
+	defer cancel()
+	login := exec.CommandContext(ctx, built, args...)
+	said, err := login.StderrPipe()
+	s.must(err)
+	s.must(login.Start())
+	var heard bytes.Buffer
+	id := ""
+	for buf := make([]byte, 512); id == ""; {
+		n, err := said.Read(buf)
+		heard.Write(buf[:n])
+		if err != nil {
+			s.Fatalf("no link: %v %s", err, heard.String())
+		}
+		if _, rest, ok := strings.Cut(heard.String(), "/certificate/"); ok {
+			id, _, _ = strings.Cut(rest, "\n")
+		}
+	}
+	look(id)
+	s.must(s.People["ana"].Act(s.ctx, "sshcert.issue", map[string]string{"terminal": id}, nil))
+	rest, err := io.ReadAll(said)
+	s.must(err)
+	if err := login.Wait(); err != nil {
+		s.Fatalf("login: %v %s%s", err, heard.String(), rest)
+	}
 }
 
 // may has ana ask for these abilities and ben agree.
