@@ -225,7 +225,7 @@ func (w *certWorld) revoke(c gateway.SSHCertificate) {
 	}
 }
 
-// Whoever has the authority's key, or shows a certificate of another one, gets
+// V-01, V-07: whoever has the authority's key, or shows a certificate of another one, gets
 // no further than a signed statement lets him.
 func TestCertificateThatNobodySignedFor(t *testing.T) {
 	w := newCertWorld(t)
@@ -266,6 +266,22 @@ func TestCertificateThatNobodySignedFor(t *testing.T) {
 			return w.ca
 		}},
 		{"as a host", func(c *ssh.Certificate) ssh.Signer { c.CertType = ssh.HostCert; return w.ca }},
+		{"signed by a certificate of the authority's", func(c *ssh.Certificate) ssh.Signer { // nested
+			by := &ssh.Certificate{Key: w.ca.PublicKey(), CertType: ssh.UserCert, ValidBefore: ssh.CertTimeInfinity}
+			if err := by.SignCert(rand.Reader, w.ca); err != nil {
+				t.Fatal(err)
+			}
+			c.SignatureKey, c.Signature = by, nil
+			text := c.Marshal()
+			sig, err := w.ca.Sign(rand.Reader, text[:len(text)-4]) // all but the signature, which is empty
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Signature = sig
+			return nil
+		}},
+		{"of no beginning and no end", func(c *ssh.Certificate) ssh.Signer { c.ValidAfter, c.ValidBefore = 0, 0; return w.ca }},
+		{"for a person by a pattern", func(c *ssh.Certificate) ssh.Signer { c.ValidPrincipals = []string{"*"}; return w.ca }},
 		{"naming no statement", func(c *ssh.Certificate) ssh.Signer { c.KeyId = "ana"; return w.ca }},
 		{"naming a statement that is not there", func(c *ssh.Certificate) ssh.Signer {
 			c.KeyId = gateway.SSHCertificate{Statement: gateway.DigestOf([]byte("x"))}.KeyID()

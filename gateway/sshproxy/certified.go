@@ -9,13 +9,18 @@ import (
 	"github.com/portcullis/portcullis/gateway"
 )
 
-// sourceAddress is the one critical option that a certificate may carry
-// (PROTOCOL.certkeys). Identity has held its value to a signed statement.
-const sourceAddress = "source-address"
+const (
+	// sourceAddress is the one critical option that a certificate may carry
+	// (PROTOCOL.certkeys). Identity has held its value to a signed statement.
+	sourceAddress = "source-address"
 
-// owner asks whose a key is, and holds a certificate to where its connection
-// comes from. The permissions of no certificate reach the library, so that
-// no-touch-required is never acted upon.
+	// noTouch is the extension that lets a security key sign untouched. The
+	// library acts upon it, whatever permissions the callbacks return.
+	noTouch = "no-touch-required"
+)
+
+// owner asks whose a key is, and holds a certificate to its touch and to where
+// its connection comes from.
 func (h *handshake) owner(key ssh.PublicKey) (gateway.Person, gateway.SSHKey, error) {
 	person, k, err := h.p.c.Identity.Owner(h.ctx, key)
 	cert, ok := key.(*ssh.Certificate)
@@ -29,10 +34,13 @@ func (h *handshake) owner(key ssh.PublicKey) (gateway.Person, gateway.SSHKey, er
 	return person, k, nil
 }
 
-// allowed refuses critical options that are not understood, and an address
-// outside the networks that the certificate is good from.
+// allowed refuses a certificate that waives the touch, critical options that
+// are not understood, and an address outside the networks that it is good from.
 func allowed(cert *ssh.Certificate, source string) error {
 	const next = "run `portcullis login` for another"
+	if _, waived := cert.Extensions[noTouch]; waived {
+		return gateway.Refused("ssh-certificate", next, "this SSH certificate waives the touch of its key, and no such certificate is taken here")
+	}
 	for name := range cert.CriticalOptions {
 		if name != sourceAddress {
 			return gateway.Refused("ssh-certificate", next, "this SSH certificate asks for %s, which is not understood here", gateway.Quote(printable(name, 64)))
