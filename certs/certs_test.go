@@ -143,6 +143,8 @@ func TestUserCertificate(t *testing.T) {
 	}
 }
 
+// V-07: our own authority signs no certificate for nobody, for everybody or for
+// ever.
 func TestUserCertificateRefusals(t *testing.T) {
 	a, _ := open(t)
 	for name, c := range map[string]struct {

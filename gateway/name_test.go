@@ -7,6 +7,8 @@ import (
 	"time"
 )
 
+// V-41, V-30: names have one grammar and one spelling, in which nothing is an
+// option, a control character or a line of a configuration.
 func TestCheckName(t *testing.T) {
 	for _, good := range []string{"acme", "a", "0x", "north-sub.rtu_7", strings.Repeat("a", MaxName)} {
 		if err := CheckName("target", good); err != nil {

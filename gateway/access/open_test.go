@@ -289,6 +289,8 @@ func TestTicketRefusals(t *testing.T) {
 	}
 }
 
+// S-28: to who has no grant, a target that is there and one that is not sound
+// alike; who has one is told what is wrong with it.
 func TestUsableExplains(t *testing.T) {
 	w := newWorld(t)
 	eve := w.p(trusttest.Engineer)

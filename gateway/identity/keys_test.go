@@ -90,6 +90,7 @@ func TestSSHKeyThatIsNotTaken(t *testing.T) {
 	}
 }
 
+// V-01: a certificate that somebody made himself says nobody.
 func TestSSHCertificateIsNobody(t *testing.T) {
 	w := newWorld(t)
 	_, private, err := ed25519.GenerateKey(rand.Reader)

@@ -129,6 +129,7 @@ func TestSSHTouchOfTheSameCount(t *testing.T) {
 	}
 }
 
+// V-28: a signature without presence, or without verification, is no touch.
 func TestSSHTouchThatDoesNotHold(t *testing.T) {
 	for _, c := range []struct {
 		name string

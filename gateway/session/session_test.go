@@ -132,6 +132,7 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
+// V-90: an IPv4 address mapped into IPv6 is held to the IPv4 networks.
 func TestSourceInsideTheNetworksIn4in6(t *testing.T) {
 	w := newWorld(t, time.Hour, nil)
 	w.access.ent.Vendor.Networks = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}

@@ -114,9 +114,9 @@ func TestTerminalRequestToTheByte(t *testing.T) {
 	_ = ch.Close()
 	l := w.lastLive()
 	w.endsAtOnce(l)
-	ix, err := w.vault.Index(t.Context(), l.ID())
-	if err != nil || len(ix.Channels) != 1 || !ix.Channels[0].Pty {
-		t.Errorf("index %+v, %v", ix, err)
+	var cast bytes.Buffer
+	if err := w.vault.Asciicast(&cast, l.ID(), 2); err != nil || !strings.Contains(cast.String(), `"width":101`) || !strings.Contains(cast.String(), `"height":41`) {
+		t.Errorf("recorded %q, %v", cast.String(), err)
 	}
 }
 

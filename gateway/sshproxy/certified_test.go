@@ -59,6 +59,7 @@ func (s stolen) PublicKey() ssh.PublicKey { return s.cert }
 
 func (s stolen) Sign(r io.Reader, data []byte) (*ssh.Signature, error) { return s.own.Sign(r, data) }
 
+// V-01: a certificate without its key says nobody.
 func TestCertificateFileWithoutItsKey(t *testing.T) {
 	w := newWorld(t)
 	cert := w.certify(nil)

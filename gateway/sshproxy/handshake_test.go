@@ -21,6 +21,8 @@ import (
 	"github.com/portcullis/portcullis/gateway/statement"
 )
 
+// S-47: link and code are shown while the client waits.
+//
 // The stock client is shown link and code, the touch lets it in, and the
 // session is bound to this very connection.
 func TestTouchByLinkAndCode(t *testing.T) {
@@ -48,6 +50,7 @@ func TestTouchByLinkAndCode(t *testing.T) {
 	w.done(w.lastLive())
 }
 
+// V-95: a touch that was made for one connection opens no other.
 func TestTouchForAnotherConnection(t *testing.T) {
 	w := newWorld(t)
 	w.acc.noTicket = true
@@ -80,6 +83,8 @@ func kbd() ssh.AuthMethod {
 	}), 3)
 }
 
+// S-47: a no on the page is told once and waited for no more.
+//
 // A person who says no on the page is heard once, over all three tries of the
 // client, and one connection waits once.
 func TestTouchRefusedOnce(t *testing.T) {
@@ -105,6 +110,7 @@ func TestTouchRefusedOnce(t *testing.T) {
 	}
 }
 
+// S-47: a wait for the touch ends with a sentence.
 func TestTouchTimeIsBounded(t *testing.T) {
 	w := newWorld(t, func(c *sshproxy.Config) { c.TouchTime = 200 * time.Millisecond })
 	w.acc.noTicket = true
@@ -115,6 +121,8 @@ func TestTouchTimeIsBounded(t *testing.T) {
 	}
 }
 
+// S-47: a client that gave up is not waited with.
+//
 // A client that has gone while it waited is noticed by the next round.
 func TestVanishedClientIsNoticed(t *testing.T) {
 	w := newWorld(t)
@@ -162,6 +170,8 @@ func TestRefusedBeforeTheTouch(t *testing.T) {
 	}
 }
 
+// V-03: a key that is offered and not signed with says nobody.
+//
 // Keys that are not enrolled, not held, or certificates let nobody in; the
 // client that offers another's key and signs with its own is itself.
 func TestKeysThatProveNothing(t *testing.T) {
@@ -219,6 +229,8 @@ type forger struct {
 
 func (f forger) PublicKey() ssh.PublicKey { return f.pub }
 
+// V-15, S-30: no kind of channel or request has a way of its own.
+//
 // Every kind of channel but a session, and every global request, under a
 // grant of everything that there is.
 func TestRefusedChannelTypes(t *testing.T) {
@@ -283,6 +295,8 @@ func TestAbilityIsJudgedByChannel(t *testing.T) {
 	}
 }
 
+// V-71, S-09: payloads without sense are answered no and break nothing.
+//
 // Channels, requests and bytes in the wrong order or without sense.
 func TestOddChannelRequests(t *testing.T) {
 	w := newWorld(t)
@@ -383,6 +397,7 @@ func TestFloodIsBounded(t *testing.T) {
 	}
 }
 
+// V-67: who does not get on with the handshake is cut when its time is over.
 func TestSlowHandshakeIsCut(t *testing.T) {
 	w := newWorld(t, func(c *sshproxy.Config) { c.HandshakeTime = 200 * time.Millisecond })
 	for _, first := range []string{"", "SSH-2.0-slow\r\n", strings.Repeat("x", 300), "GET / HTTP/1.1\r\n\r\n"} {

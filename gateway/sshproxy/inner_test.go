@@ -28,6 +28,8 @@ func (keyring) Await(context.Context, Waiting) (Pending, error) {
 	return Pending{}, errors.New("nobody waits here")
 }
 
+// V-03: the outer connection's person is the inner's.
+//
 // Of an inner connection that skips "none" only a key of the outer person is
 // taken, however well another is enrolled.
 func TestInnerKeyOfSomebodyElse(t *testing.T) {

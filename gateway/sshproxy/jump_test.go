@@ -73,6 +73,9 @@ func (w *world) jumpClient(config string, args ...string) (wait func() int, out,
 	return func() int { return exitCode(cmd.Wait()) }, out, errs
 }
 
+// S-25: a jump is answered by the gateway's own SSH, so that what is inside is
+// recorded like all else.
+//
 // The stock client jumps; the inner connection is one session with its own
 // touch, recorded, and its host certificate is for the target's name.
 func TestJump(t *testing.T) {
@@ -114,6 +117,7 @@ func TestJumpCarriesBulk(t *testing.T) {
 	}
 }
 
+// S-25: a jump to anything but a target's name is refused.
 func TestJumpRefused(t *testing.T) {
 	w, config := jumpWorld(t)
 	w.fake(signer(t), exits(0))

@@ -19,6 +19,7 @@ import (
 
 // The stock client through the gateway to the stock server.
 
+// S-01: the exit status comes through, and each stream stays its own.
 func TestExecExitCodesAndStreams(t *testing.T) {
 	w := newWorld(t)
 	w.sshd()
@@ -57,6 +58,8 @@ func (w *world) run(stdin io.Reader, args ...string) (stdout, stderr string, cod
 	return out.String(), errs.String(), exitCode(err)
 }
 
+// S-03: no channel is closed before both of its streams are drained.
+//
 // 3 MB written in the last breath of a command arrive whole, each time.
 func TestNothingLostAtExit(t *testing.T) {
 	const size = 3 << 20
@@ -96,6 +99,7 @@ func TestNothingLostAtExit(t *testing.T) {
 	}
 }
 
+// S-36: both directions of one channel at once, byte for byte.
 func TestBigUploadAndDownloadAtOnce(t *testing.T) {
 	w := newWorld(t)
 	w.sshd()
@@ -115,6 +119,7 @@ func TestBigUploadAndDownloadAtOnce(t *testing.T) {
 	}
 }
 
+// S-05: an end of one direction is passed on and leaves the other open.
 func TestHalfClose(t *testing.T) {
 	w := newWorld(t)
 	w.sshd()
@@ -144,6 +149,8 @@ func TestHalfClose(t *testing.T) {
 	}
 }
 
+// S-09, S-10: the terminal has its name and size, and outlives a storm of
+// window changes.
 func TestTerminal(t *testing.T) {
 	w := newWorld(t)
 	w.sshd()
@@ -193,6 +200,8 @@ func TestExitSignal(t *testing.T) {
 	}
 }
 
+// S-13: variables that are not listed are answered with a failure, and the
+// session goes on.
 func TestEnvironmentIsLanguageOnly(t *testing.T) {
 	w := newWorld(t)
 	w.sshd()
@@ -269,6 +278,9 @@ func TestWindowEndsOnTheTerminal(t *testing.T) {
 	all.wait(t, "the window that was agreed is over")
 }
 
+// S-16, S-30, V-93: an unknown subsystem, a forward from the target and an
+// agent get a sentence each, and none of them reaches the target.
+//
 // What the gateway does not carry is refused with a sentence, by the stock
 // client's own ways of asking.
 func TestNotCarriedByStockClient(t *testing.T) {

@@ -11,6 +11,8 @@ import (
 	"github.com/portcullis/portcullis/gateway"
 )
 
+// S-26, V-30, V-41: a user name has one grammar and one spelling; what could be
+// read in two ways, or as an option, is not read.
 func TestParseUser(t *testing.T) {
 	for _, tc := range []struct{ in, account, target string }{
 		{"pump-7", "", "pump-7"}, {"root+pump-7", "root", "pump-7"}, {"a+b", "a", "b"}, {"x.y_z+0.1-2_3", "x.y_z", "0.1-2_3"},
@@ -33,6 +35,7 @@ func TestParseUser(t *testing.T) {
 	}
 }
 
+// V-71, V-41: no user name breaks the parser or passes with anything in it.
 func FuzzParseUser(f *testing.F) {
 	for _, s := range []string{"root+pump-7", "a+b+c", "\x00", "+"} {
 		f.Add(s)
@@ -52,6 +55,7 @@ func FuzzParseUser(f *testing.F) {
 	})
 }
 
+// V-71: no payload of a channel's request breaks its parser.
 func FuzzPayloads(f *testing.F) {
 	f.Add(ssh.Marshal(ptyMsg{Term: "xterm", Cols: 80, Rows: 24, Modes: "\x00"}))
 	f.Add(ssh.Marshal(struct{ Name, Value string }{"LANG", "C"}))
@@ -71,6 +75,8 @@ func FuzzPayloads(f *testing.F) {
 	})
 }
 
+// S-43, V-62: nothing weak is spoken on either leg.
+//
 // What goes over either leg leaves out everything with SHA-1, CBC and DSA.
 func TestWeakAlgorithmsAreOff(t *testing.T) {
 	c := algorithms()
@@ -98,6 +104,7 @@ func TestOuterName(t *testing.T) {
 	}
 }
 
+// V-71: no payload of a forward breaks its parser.
 func FuzzJump(f *testing.F) {
 	f.Add(jumpPayload("pump-7", 22))
 	f.Add(jumpPayload("127.0.0.1", 22))

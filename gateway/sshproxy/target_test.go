@@ -81,6 +81,7 @@ func (w *world) fakeOn(l net.Listener, host ssh.Signer, handle func(*ssh.ServerC
 	w.at(addr.String(), host.PublicKey())
 }
 
+// S-45: a target that speaks nothing but the broken is named as such.
 func TestTargetThatFails(t *testing.T) {
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -201,6 +202,8 @@ func exits(status uint32) func(*ssh.ServerConn, ssh.Channel, <-chan *ssh.Request
 	}
 }
 
+// S-03: an exit status that overtakes the last data is held back for it.
+//
 // A target that sends the exit before its last data loses none of it.
 func TestExitBeforeTheLastData(t *testing.T) {
 	const size = 3 << 20
@@ -360,6 +363,9 @@ func TestTargetVanishes(t *testing.T) {
 	}
 }
 
+// S-39, V-15: host keys that a target announces, and channels that it opens,
+// are not relayed.
+//
 // What a target asks for towards the engineer reaches nobody.
 func TestTargetCannotReachTheEngineer(t *testing.T) {
 	w := newWorld(t)

@@ -96,6 +96,7 @@ func TestFirstBytesAreBounded(t *testing.T) {
 	}
 }
 
+// V-71, V-74: no first bytes of a client break the look at them.
 func FuzzFirstBytes(f *testing.F) {
 	f.Add([]byte("SSH-2.0-x\r\n"))
 	f.Add(append([]byte("SSH-2.0-x\r\n"), firstPacket("aes128-gcm@openssh.com", "aes128-gcm@openssh.com")...))

@@ -62,6 +62,7 @@ func TestSSHSIG(t *testing.T) {
 	}
 }
 
+// V-28: presence and verification are looked at in the signature itself.
 func TestSSHSIGThatDoesNotHold(t *testing.T) {
 	for _, c := range []struct {
 		name string
