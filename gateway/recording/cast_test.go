@@ -87,6 +87,8 @@ func TestAsciicast(t *testing.T) {
 	}
 }
 
+// V-81: a command without a terminal is recorded like one with it.
+//
 // TestAsciicastOfPlainCommand ends lines as a terminal wants them, and keeps
 // the raw stream as it was.
 func TestAsciicastOfPlainCommand(t *testing.T) {
@@ -114,6 +116,8 @@ func TestAsciicastOfPlainCommand(t *testing.T) {
 	}
 }
 
+// V-81: a transfer is in the recording, and told as what it is.
+//
 // TestTransfersAreMarkers holds that neither a transfer's nor a forward's bytes
 // reach a screen or what was typed, and that a path cannot write on one.
 func TestTransfersAreMarkers(t *testing.T) {

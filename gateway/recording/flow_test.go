@@ -32,6 +32,8 @@ func flows(t testing.TB, v *Vault, session string) []gateway.Flow {
 	return all
 }
 
+// V-81: a forward's bytes are recorded up to a bound and accounted for beyond.
+//
 // TestFlowIsCappedAndAccountedFor lets more through a forward than is kept: the
 // first bytes of each way are there, the rest is hashed and counted, and the
 // count is told before it is off by a step.

@@ -16,6 +16,9 @@ import (
 	"github.com/portcullis/portcullis/gateway"
 )
 
+// V-56: what is played back draws and does nothing else: no title, clipboard,
+// question or answer of the far side's reaches the terminal of who looks.
+//
 // TestScreenDrawsOnly lets through what draws and nothing that makes the
 // reviewer's terminal do, answer or remember anything.
 func TestScreenDrawsOnly(t *testing.T) {

@@ -64,6 +64,8 @@ func TestRecordingIsReadBack(t *testing.T) {
 	}
 }
 
+// V-81: what is typed without an echo is recorded too, where few may read it.
+//
 // TestInputLiesApart holds that what is typed is in no file that those who
 // may only watch are given, and that no file is open to others on the machine.
 func TestInputLiesApart(t *testing.T) {

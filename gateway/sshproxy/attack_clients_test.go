@@ -108,7 +108,7 @@ func (w *world) fakeAs(host ssh.Signer, old ssh.Config) {
 	w.at(addr.String(), host.PublicKey())
 }
 
-// S-50: on a terminal, too, every byte passes as it is in both directions and
+// S-50, V-81: on a terminal, too, every byte passes as it is in both directions and
 // into the recording: escape sequences, the clipboard's, mouse reports, zmodem.
 func TestTerminalBytesAreNobodysBusiness(t *testing.T) {
 	const size = 2 << 20

@@ -256,6 +256,8 @@ func TestFilesOneWay(t *testing.T) {
 	}
 }
 
+// V-15, V-41: no wrapping of a command makes a transfer of it.
+//
 // Each way round the recorder, under a grant that lets files up and nothing
 // else: wrapped, chained, from another folder, with a terminal, the other way.
 func TestWaysRoundAreClosed(t *testing.T) {

@@ -121,6 +121,8 @@ func (w *world) flows(l *session.Live) []recording.IndexFlow {
 	return ix.Flows
 }
 
+// V-15, S-29: a forward is judged like a shell, by what exactly is listed.
+//
 // What is not listed word for word is refused before anything is dialled; so
 // is what only leads to the same place.
 func TestForwardOnlyToWhatIsListed(t *testing.T) {

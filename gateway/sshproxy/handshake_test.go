@@ -360,6 +360,8 @@ func TestChannelsAreBounded(t *testing.T) {
 	}
 }
 
+// V-67: connections that never authenticate are bounded by their source.
+//
 // A flood of connections that never authenticate is bounded by source, and a
 // connection that was counted is counted out again.
 func TestFloodIsBounded(t *testing.T) {
@@ -419,6 +421,8 @@ func isTimeout(err error) bool {
 	return errors.As(err, &n) && n.Timeout()
 }
 
+// V-69: a client that reads nothing holds up neither the rest nor its end.
+//
 // A client that reads nothing keeps nobody from ending it, and other channels
 // of its connection go on.
 func TestStalledReader(t *testing.T) {

@@ -156,6 +156,8 @@ func TestHeldGivesUp(t *testing.T) {
 	w.untouched()
 }
 
+// S-47: a wait that ends without a touch says why.
+//
 // What ends a hold is said on the held channel.
 func TestHeldEndsWithItsSentence(t *testing.T) {
 	for _, tc := range []struct {
@@ -213,6 +215,8 @@ func TestHeldTooLong(t *testing.T) {
 	}
 }
 
+// S-47: a client that leaves while it is held is noticed.
+//
 // A held client that is killed waits for nothing any more.
 func TestHeldClientVanishes(t *testing.T) {
 	w := newWorld(t)
@@ -230,6 +234,8 @@ func TestHeldClientVanishes(t *testing.T) {
 	}
 }
 
+// S-23, S-47: the channels of a master that waits are held one by one.
+//
 // All channels of a connection wait for one touch, and each shows the link.
 // What may not be opened is refused once there is a session to refuse it.
 func TestHeldMaster(t *testing.T) {
@@ -260,6 +266,8 @@ func TestHeldMaster(t *testing.T) {
 	}
 }
 
+// S-23: a master that was left open opens nothing after the end.
+//
 // A master that is left open opens nothing after the window or a suspension.
 func TestMasterAfterTheEnd(t *testing.T) {
 	for _, reason := range []gateway.EndReason{gateway.EndWindow, gateway.EndSuspended} {
@@ -292,6 +300,8 @@ func TestMasterAfterTheEnd(t *testing.T) {
 	}
 }
 
+// S-47, V-15: a forward waits for the touch like all else.
+//
 // Channels that are not sessions hold their answer, and are refused by the
 // session; the held command goes on.
 func TestHeldForward(t *testing.T) {
