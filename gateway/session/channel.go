@@ -104,8 +104,14 @@ func (c *Channel) Judge(op gateway.FileOp) error {
 	return c.l.lacks(what)
 }
 
-// File records what a file transfer did.
-func (c *Channel) File(f gateway.File) { c.wrote(c.t.File(f)) }
+// File records what a file transfer did. What was refused of it is an event
+// too, without the path: only reviewers see paths.
+func (c *Channel) File(f gateway.File) {
+	c.wrote(c.t.File(f))
+	if f.Verdict == gateway.FileRefused {
+		c.l.Refuse(context.WithoutCancel(c.l.Context()), "file "+string(f.Op), f.Why)
+	}
+}
 
 // Refuse writes the event of something that this session may not do. At most
 // maxRefusals are written for one session.
