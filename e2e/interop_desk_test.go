@@ -136,6 +136,7 @@ type row struct {
 	*desk
 	client
 	remote, back string
+	words        []string // what stands for the words in braces
 	fill         *strings.Replacer
 }
 
@@ -153,7 +154,8 @@ func (d *desk) row(t *testing.T, c client, form string) *row {
 	if form == "-J" {
 		login = "ops"
 	}
-	r.fill = strings.NewReplacer(append([]string{"{config}", filepath.Join(d.dir, form), "{remote}", r.remote, "{back}", r.back, "{work}", filepath.Join(dir, "work"), "{port}", port, "{login}", login}, d.fixed...)...)
+	r.words = append([]string{"{config}", filepath.Join(d.dir, form), "{remote}", r.remote, "{back}", r.back, "{work}", filepath.Join(dir, "work"), "{port}", port, "{login}", login}, d.fixed...)
+	r.fill = strings.NewReplacer(r.words...)
 	return r
 }
 
