@@ -15,8 +15,8 @@ type handle struct {
 	eof          bool
 	eofAt        uint64
 	short        uint64 // where the last read that the target cut short ended
-	size         int64 // as the target said or the client set it; -1 is not known
-	cut          bool  // the client set the size
+	size         int64  // as the target said or the client set it; -1 is not known
+	cut          bool   // the client set the size
 	fail         string
 }
 
