@@ -32,17 +32,24 @@ func newStream(ch gateway.Channel, s Sink) *stream {
 	return t
 }
 
-func (t *stream) count(p []byte) {
+// passed counts what the other side has got: what forward did not take whole
+// is none of it.
+func (t *stream) passed(p []byte, forward func([]byte) error) error {
+	if err := forward(p); err != nil {
+		return err
+	}
 	t.bytes += int64(len(p))
 	_, _ = t.sum.Write(p) // a hash takes everything
+	return nil
 }
 
 // Client implements Tap.
 func (t *stream) Client(p []byte, forward func([]byte) error) error {
+	pass := forward
 	if t.up {
-		t.count(p)
+		pass = func(p []byte) error { return t.passed(p, forward) }
 	}
-	err := forward(p)
+	err := pass(p)
 	t.clientFail = t.clientFail || err != nil
 	return err
 }
@@ -50,10 +57,11 @@ func (t *stream) Client(p []byte, forward func([]byte) error) error {
 // Target implements Tap.
 func (t *stream) Target(p []byte, forward func([]byte) error) error {
 	t.spoke = t.spoke || len(p) > 0
+	pass := forward
 	if !t.up {
-		t.count(p)
+		pass = func(p []byte) error { return t.passed(p, forward) }
 	}
-	err := forward(p)
+	err := pass(p)
 	t.targetFail = t.targetFail || err != nil
 	return err
 }
