@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -110,7 +111,25 @@ func TestBounds(t *testing.T) {
 	}
 	long := w.start("ses_2")
 	long.show(long.shell(), strings.Repeat("a", 3000)+"pin"+strings.Repeat("b", 3*maxLine))
-	if a := w.search(Query{Text: "pin"}); len(a.Hits) != 1 || len(a.Hits[0].Line) != hitWidth || !strings.Contains(a.Hits[0].Line, "apinb") {
+	if a := w.search(Query{Text: "pin"}); len(a.Hits) != 1 || utf8.RuneCountInString(a.Hits[0].Line) != hitWidth+2 || !strings.HasPrefix(a.Hits[0].Line, "…") || !strings.HasSuffix(a.Hits[0].Line, "…") || !strings.Contains(a.Hits[0].Line, "apinb") {
 		t.Errorf("%+v", a)
+	}
+}
+
+// A line that is not cut says so: nothing stands before or behind it.
+func TestAround(t *testing.T) {
+	long := strings.Repeat("a", hitWidth)
+	for _, c := range []struct {
+		text, want string
+		at         int
+	}{
+		{"read /etc/services", "read /etc/services", 10},
+		{long, long, hitWidth - 3},
+		{"b" + long, "…" + long, hitWidth - 3},
+		{long + "b", long + "…", 0},
+	} {
+		if got := around(c.text, c.at); got != c.want {
+			t.Errorf("around(%.20q…, %d) = %q", c.text, c.at, got)
+		}
 	}
 }

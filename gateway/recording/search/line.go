@@ -72,9 +72,17 @@ func find(text string, needle []rune) int {
 	return -1
 }
 
-// around cuts a long line around the find.
+// around cuts a long line around the find, and says with a … where it did.
 func around(text string, at int) string {
 	r := []rune(text)
-	from := max(0, at-hitWidth/4)
-	return strings.TrimSpace(string(r[from:min(len(r), from+hitWidth)]))
+	from := max(0, min(at-hitWidth/4, len(r)-hitWidth))
+	to := min(len(r), from+hitWidth)
+	line := strings.TrimSpace(string(r[from:to]))
+	if from > 0 {
+		line = "…" + line
+	}
+	if to < len(r) {
+		line += "…"
+	}
+	return line
 }
