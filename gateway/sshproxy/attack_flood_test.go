@@ -109,3 +109,40 @@ func (e *rawEnd) exec(channel uint32, command string) {
 	}{far, "exec", true, command})
 	e.must(msgChannelSuccess)
 }
+
+// S-03: a command's yes comes before its output, and so before its end: who
+// hears of the end first takes the command for one that never ran.
+func TestAnswerComesBeforeOutput(t *testing.T) {
+	w := newWorld(t)
+	w.fake(signer(t), echoes)
+	e := w.signedIn()
+	for i := range uint32(200) {
+		e.say(msgChannelOpen, channelOpen{"session", i, 1 << 21, 1 << 15})
+		far := binary.BigEndian.Uint32(e.must(msgChannelConfirm)[5:])
+		e.say(msgChannelRequest, struct {
+			ID      uint32
+			Kind    string
+			Want    bool
+			Command string
+		}{far, "exec", true, "x"})
+		first := byte(0)
+		for p, err := e.recv(); ; p, err = e.recv() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p[0] < msgChannelConfirm+2 || binary.BigEndian.Uint32(p[1:]) != i {
+				continue
+			}
+			if first == 0 {
+				first = p[0]
+			}
+			if p[0] == msgChannelClose {
+				break
+			}
+		}
+		e.say(msgChannelClose, struct{ ID uint32 }{far})
+		if first != msgChannelSuccess {
+			t.Fatalf("channel %d: message %d came before the answer", i, first)
+		}
+	}
+}

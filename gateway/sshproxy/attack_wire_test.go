@@ -23,7 +23,8 @@ const (
 	msgKexInit, msgNewKeys, msgKexECDHInit, msgKexECDHReply                                     = 20, 21, 30, 31
 	msgAuthRequest, msgAuthFailure, msgAuthSuccess, msgAuthPKOK, msgAuthInfoRequest             = 50, 51, 52, 60, 60
 	msgGlobalRequest, msgRequestSuccess                                                         = 80, 81
-	msgChannelOpen, msgChannelConfirm, msgChannelData, msgChannelRequest, msgChannelSuccess     = 90, 91, 94, 98, 99
+	msgChannelOpen, msgChannelConfirm, msgChannelData                                           = 90, 91, 94
+	msgChannelClose, msgChannelRequest, msgChannelSuccess                                       = 97, 98, 99
 )
 
 // rawEnd is one end of an SSH connection that says what a test wants said, in

@@ -188,6 +188,8 @@ func (ch *channel) begin(r *ssh.Request, what gateway.Channel) bool {
 		}
 		return false
 	}
+	_ = r.Reply(true, nil) // before all that it says, and before its end
+	r.WantReply = false    // answered
 	ch.start(what, rec)
 	return true
 }
