@@ -64,6 +64,15 @@ func (p *packer) add(l line) error {
 	return nil
 }
 
+// fill is add that ends the reading when there is no room for more: of
+// gigabytes the rest would be read for nothing.
+func (p *packer) fill(l line) error {
+	if err := p.add(l); err != nil || !p.cut {
+		return err
+	}
+	return errEnough
+}
+
 // flush closes the block under way.
 func (p *packer) flush() error {
 	if len(p.raw) == 0 {

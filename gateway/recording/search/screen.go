@@ -40,6 +40,11 @@ func (s *screen) write(at time.Duration, p []byte) {
 		s.part = nil
 	}
 	for len(p) > 0 {
+		if s.parser.State() == parser.GroundState {
+			if p = s.text(p); len(p) == 0 {
+				return
+			}
+		}
 		if p[0] < utf8.RuneSelf {
 			s.parser.Advance(p[0])
 			p = p[1:]
@@ -54,6 +59,24 @@ func (s *screen) write(at time.Duration, p []byte) {
 		p = p[n:]
 	}
 }
+
+// text takes what begins p and is plain: ASCII and controls, outside of any
+// sequence. The parser would do the same with it and takes ten times as long.
+func (s *screen) text(p []byte) []byte {
+	for i, c := range p {
+		switch {
+		case c == escape || c >= utf8.RuneSelf:
+			return p[i:]
+		case c >= ' ':
+			s.print(rune(c))
+		case c != 0: // of which bulk is full, and which shows nothing
+			s.execute(c)
+		}
+	}
+	return nil
+}
+
+const escape = 0x1b // begins a sequence
 
 // wide takes a character beyond ASCII. The parser is spared it: within a title
 // it would take one of its bytes for the title's end.

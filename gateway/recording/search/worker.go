@@ -167,11 +167,15 @@ func (x *Index) add(ctx context.Context, session string) error {
 		return err
 	}
 	p := &packer{}
-	e := newExtractor(p.add)
-	if err := x.recs.Events(ctx, session, e.event); err != nil {
+	e := newExtractor(p.fill)
+	err = x.recs.Events(ctx, session, e.event)
+	if err == nil {
+		err = e.finish()
+	}
+	if err != nil && !errors.Is(err, errEnough) {
 		return err
 	}
-	if err := errors.Join(e.finish(), p.flush()); err != nil {
+	if err := p.flush(); err != nil {
 		return err
 	}
 	p.cut = p.cut || e.cut
