@@ -42,11 +42,11 @@ type Reason struct {
 type Verdict struct {
 	Effect    Effect         `json:"effect"`
 	Reasons   []Reason       `json:"reasons"`
-	Approvals int            `json:"approvals,omitempty"` // by so many different people
-	Roles     []gateway.Role `json:"roles,omitempty"`     // who may give them: any of these
-	Longest   time.Duration  `json:"longest,omitempty"`   // ns
+	Approvals int            `json:"approvals"`       // by so many different people
+	Roles     []gateway.Role `json:"roles,omitempty"` // who may give them: any of these
+	Longest   time.Duration  `json:"longest_ns,omitempty"`
 	Recording string         `json:"recording,omitempty"`
-	Idle      time.Duration  `json:"idle,omitempty"` // ns; zero: the gateway's default
+	Idle      time.Duration  `json:"idle_ns,omitempty"` // zero: the gateway's default
 }
 
 // Err is the refusal as an error for the person, nil if the effect is not

@@ -158,7 +158,7 @@ func (g *gatewayd) localExplain(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, struct {
 		Text    string      `json:"text"`
 		Verdict api.Verdict `json:"verdict"`
-	}{strings.TrimRight(g.policy.Explain(f), "\n") + "\n", shownVerdict(g.policy.Decide(f))})
+	}{strings.TrimRight(g.policy.Explain(f), "\n") + "\n", g.policy.Decide(f)})
 }
 
 func answer(w http.ResponseWriter, v any) error {

@@ -28,39 +28,6 @@ import (
 
 // The rooms as the pages and the API ask for them.
 
-// shownAccess is access as the API shows it.
-type shownAccess struct{ *access.Service }
-
-func (a shownAccess) Preview(ctx context.Context, p gateway.Person, in api.AskInput) (api.Preview, error) {
-	x, err := a.Service.Preview(ctx, p, access.AskInput(in))
-	return api.Preview{Verdict: shownVerdict(x.Verdict), Terms: x.Terms, Overlaps: x.Overlaps}, err
-}
-
-func (a shownAccess) Ask(ctx context.Context, p gateway.Person, in api.AskInput) (gateway.Request, error) {
-	return a.Service.Ask(ctx, p, access.AskInput(in))
-}
-
-func (a shownAccess) Request(ctx context.Context, id string) (api.Card, error) {
-	c, err := a.Service.Request(ctx, id)
-	return api.Card(c), err
-}
-
-func (a shownAccess) Requests(ctx context.Context, f api.Filter) ([]gateway.Request, error) {
-	return a.Service.Requests(ctx, access.Filter(f))
-}
-
-func (a shownAccess) Grants(ctx context.Context, f api.Filter) ([]gateway.Grant, error) {
-	return a.Service.Grants(ctx, access.Filter(f))
-}
-
-func shownVerdict(v policy.Verdict) api.Verdict {
-	out := api.Verdict{Effect: api.Effect(v.Effect), Approvals: v.Approvals, Roles: v.Roles, Longest: v.Longest, Recording: v.Recording}
-	for _, r := range v.Reasons {
-		out.Reasons = append(out.Reasons, api.Reason{Rule: r.Rule, Text: r.Text, Next: r.Next})
-	}
-	return out
-}
-
 // shownSessions joins the rows of all nodes with what is live on this one.
 type shownSessions struct {
 	*session.Manager
@@ -75,8 +42,8 @@ func (s shownSessions) Session(ctx context.Context, id string) (gateway.Session,
 	return x, err
 }
 
-func (s shownSessions) Sessions(ctx context.Context, f api.SessionFilter) ([]gateway.Session, error) {
-	return s.store.Sessions(ctx, session.Filter(f))
+func (s shownSessions) Sessions(ctx context.Context, f session.Filter) ([]gateway.Session, error) {
+	return s.store.Sessions(ctx, f)
 }
 
 // shownGate adds to a preview whom and what it would reach.
@@ -117,6 +84,10 @@ func (g shownGate) Preview(ctx context.Context, scope gateway.Scope) (api.Suspen
 type shownRecordings struct {
 	v     *recording.Vault
 	index *search.Index
+}
+
+func (s shownRecordings) Index(ctx context.Context, id string) (recording.Index, error) {
+	return s.v.Index(ctx, id)
 }
 
 func (s shownRecordings) Find(_ context.Context, id string) (api.RecordingInfo, error) {

@@ -140,7 +140,7 @@ func (g *gatewayd) shout() {
 
 func (g *gatewayd) joinPages() (err error) {
 	g.api, err = api.New(api.Config{
-		Directory: g.directory, Access: shownAccess{g.access}, Sessions: shownSessions{g.sessions, g.store.Session()}, KillSwitch: shownGate{g.killswitch, g.rooms},
+		Directory: g.directory, Access: g.access, Sessions: shownSessions{g.sessions, g.store.Session()}, KillSwitch: shownGate{g.killswitch, g.rooms},
 		Recordings: shownRecordings{g.recordings, g.search}, Audit: shownAudit{g.audit, g.checkpoint}, Touches: shownTouches{g.identity}, SSHTouches: sshTouches{g}, Certificates: certificates{g}, Policy: shownPolicy{g.policy},
 		Acts: g.acts(), Machine: g.sign, Now: time.Now, Logger: g.log, Version: version(),
 	})

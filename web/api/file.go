@@ -10,6 +10,7 @@ import (
 
 	"github.com/portcullis/portcullis/gateway"
 	"github.com/portcullis/portcullis/gateway/audit"
+	"github.com/portcullis/portcullis/gateway/recording"
 )
 
 // file hands a reviewer the bytes of a file that was transferred. What the
@@ -43,15 +44,15 @@ func (s *Server) file(c call) (any, error) {
 }
 
 // moved finds the line of the index.
-func (s *Server) moved(ctx context.Context, session, channel, sum string) (IndexFile, error) {
+func (s *Server) moved(ctx context.Context, session, channel, sum string) (recording.IndexFile, error) {
 	d, err := gateway.ParseDigest(sum)
 	n, numErr := strconv.ParseUint(channel, 10, 32)
 	if err != nil || numErr != nil || d.IsZero() {
-		return IndexFile{}, gateway.Invalid("file", "a file is named by its channel and its SHA-256, as the index has them")
+		return recording.IndexFile{}, gateway.Invalid("file", "a file is named by its channel and its SHA-256, as the index has them")
 	}
 	all, err := s.cfg.Recordings.Index(ctx, session)
 	if err != nil {
-		return IndexFile{}, err
+		return recording.IndexFile{}, err
 	}
 	// The same bytes may have gone both ways: then the stricter line holds.
 	found := -1
@@ -61,14 +62,14 @@ func (s *Server) moved(ctx context.Context, session, channel, sum string) (Index
 		}
 	}
 	if found < 0 {
-		return IndexFile{}, gateway.NotFound("file", sum)
+		return recording.IndexFile{}, gateway.NotFound("file", sum)
 	}
 	return all.Files[found], nil
 }
 
 // nameOf is a name under which no browser keeps a file anywhere else, or takes
 // it for a hidden one or a program's.
-func nameOf(f IndexFile) string {
+func nameOf(f recording.IndexFile) string {
 	name := strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || slices.Contains([]rune(`/\\:*?"<>|`), r) {
 			return '_'

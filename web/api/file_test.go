@@ -8,6 +8,7 @@ import (
 
 	"github.com/portcullis/portcullis/gateway"
 	"github.com/portcullis/portcullis/gateway/audit"
+	"github.com/portcullis/portcullis/gateway/recording"
 	"github.com/portcullis/portcullis/web/api"
 )
 
@@ -19,7 +20,9 @@ func TestFileOutOfARecording(t *testing.T) {
 	_, body := s.call("rita", http.MethodGet, "/recordings/"+id+"/index", "")
 	files := decoded[api.Index](t, body).Files
 	read, written := files[0], files[1]
-	at := func(f api.IndexFile) string { return "/recordings/" + id + "/channels/2/files/" + f.SHA256.String() }
+	at := func(f recording.IndexFile) string {
+		return "/recordings/" + id + "/channels/2/files/" + f.SHA256.String()
+	}
 	for _, who := range []string{"ana", "dora", "olga"} {
 		if got, body := s.call(who, http.MethodGet, at(read), ""); got != http.StatusForbidden || strings.Contains(body, "bytes of") {
 			t.Errorf("%s takes a file: %d %s", who, got, body)
@@ -29,7 +32,7 @@ func TestFileOutOfARecording(t *testing.T) {
 		t.Fatalf("it was read for a refusal: %q", did)
 	}
 	for _, row := range []struct {
-		file  api.IndexFile
+		file  recording.IndexFile
 		event audit.Name
 	}{{read, audit.RecordingWatched}, {written, audit.InputRead}} {
 		s.Did = nil

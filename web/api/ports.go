@@ -8,8 +8,12 @@ import (
 	"time"
 
 	"github.com/portcullis/portcullis/gateway"
+	"github.com/portcullis/portcullis/gateway/access"
 	"github.com/portcullis/portcullis/gateway/audit"
+	"github.com/portcullis/portcullis/gateway/recording"
+	"github.com/portcullis/portcullis/gateway/session"
 	"github.com/portcullis/portcullis/gateway/statement"
+	"github.com/portcullis/portcullis/policy"
 )
 
 // Directory answers who and what there is. Lists are ordered by name and hold
@@ -23,71 +27,16 @@ type Directory interface {
 	Targets(ctx context.Context) ([]gateway.Target, error)
 }
 
-// AskInput is a request before it is written. Either From and To are set, or
-// Length is.
-type AskInput struct {
-	Target    string
-	Account   string
-	Abilities []string
-	From, To  time.Time
-	Length    time.Duration
-	Reason    string
-	Ticket    string
-}
-
-// Reason is one rule's word on a question put to policy.
-type Reason struct {
-	Rule string `json:"rule"`
-	Text string `json:"text"`
-	Next string `json:"next,omitempty"`
-}
-
-// Effect is policy's answer in one word.
-type Effect string
-
-// The closed list of effects.
-const (
-	Allow         Effect = "allow"
-	Refuse        Effect = "refuse"
-	NeedsApproval Effect = "needs-approval"
+// The rooms' own words, as the API speaks them.
+type (
+	AskInput      = access.AskInput
+	Preview       = access.Preview
+	Card          = access.Card
+	Filter        = access.Filter
+	Verdict       = policy.Verdict
+	SessionFilter = session.Filter
+	Index         = recording.Index
 )
-
-// Verdict is what policy says of a request before it is sent.
-type Verdict struct {
-	Effect    Effect         `json:"effect"`
-	Reasons   []Reason       `json:"reasons,omitempty"`
-	Approvals int            `json:"approvals"`
-	Roles     []gateway.Role `json:"roles,omitempty"`
-	Longest   time.Duration  `json:"longest_ns,omitempty"`
-	Recording string         `json:"recording,omitempty"`
-}
-
-// Preview is the verdict, the terms as they would be written, and the grants
-// whose windows stand in the way.
-type Preview struct {
-	Verdict  Verdict         `json:"verdict"`
-	Terms    gateway.Terms   `json:"terms"`
-	Overlaps []gateway.Grant `json:"overlaps,omitempty"`
-}
-
-// Card is all that belongs to one request.
-type Card struct {
-	Request   gateway.Request    `json:"request"`
-	Approvals []gateway.Approval `json:"approvals"`
-	Grant     *gateway.Grant     `json:"grant,omitempty"`
-	// Extends is the asker's grant on the same account whose window ends when
-	// the one asked for begins.
-	Extends *gateway.Grant `json:"extends,omitempty"`
-}
-
-// Filter narrows a list of requests or grants; empty fields do not. Newest
-// first, at most Limit, beginning below the identifier Before.
-type Filter struct {
-	Vendor, Person, Target string
-	States                 []string
-	Before                 string
-	Limit                  int
-}
 
 // Access asks, agrees and takes back. Its refusals are *gateway.Error and are
 // events already when they are returned.
@@ -101,14 +50,6 @@ type Access interface {
 	Requests(ctx context.Context, f Filter) ([]gateway.Request, error)
 	Grant(ctx context.Context, id string) (gateway.Grant, error)
 	Grants(ctx context.Context, f Filter) ([]gateway.Grant, error)
-}
-
-// SessionFilter narrows a list of sessions; empty fields do not. Newest first.
-type SessionFilter struct {
-	Vendor, Person, Target, Grant string
-	Live                          bool
-	Before                        string
-	Limit                         int
 }
 
 // Sessions shows, freezes and ends sessions.

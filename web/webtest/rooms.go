@@ -11,7 +11,9 @@ import (
 
 	"github.com/portcullis/portcullis/gateway"
 	"github.com/portcullis/portcullis/gateway/audit"
+	"github.com/portcullis/portcullis/gateway/recording"
 	"github.com/portcullis/portcullis/gateway/statement"
+	"github.com/portcullis/portcullis/policy"
 	"github.com/portcullis/portcullis/web/api"
 )
 
@@ -57,12 +59,12 @@ func (a access) Preview(ctx context.Context, _ gateway.Person, in api.AskInput) 
 		return api.Preview{}, err
 	}
 	if in.Length > 8*time.Hour {
-		return api.Preview{Verdict: api.Verdict{Effect: api.Refuse, Longest: 8 * time.Hour, Reasons: []api.Reason{{Rule: "longest-window", Text: "the window is longer than 8 hours", Next: "ask for less, and ask again when it is over"}}}}, nil
+		return api.Preview{Verdict: api.Verdict{Effect: policy.Refuse, Longest: 8 * time.Hour, Reasons: []policy.Reason{{Rule: "longest-window", Text: "the window is longer than 8 hours", Next: "ask for less, and ask again when it is over"}}}}, nil
 	}
-	v := api.Verdict{Effect: api.NeedsApproval, Approvals: 1, Roles: []gateway.Role{gateway.Approver}, Longest: 8 * time.Hour, Recording: "full", Reasons: []api.Reason{{Rule: "ask-listed", Text: "engineers of the vendors listed on a target may ask for it"}}}
+	v := api.Verdict{Effect: policy.NeedsApproval, Approvals: 1, Roles: []gateway.Role{gateway.Approver}, Longest: 8 * time.Hour, Recording: "full", Reasons: []policy.Reason{{Rule: "ask-listed", Text: "engineers of the vendors listed on a target may ask for it"}}}
 	if t.Impact == gateway.High {
 		v.Approvals, v.Longest = 2, 4*time.Hour
-		v.Reasons = append(v.Reasons, api.Reason{Rule: "high-needs-two", Text: "a target of high impact needs two people"})
+		v.Reasons = append(v.Reasons, policy.Reason{Rule: "high-needs-two", Text: "a target of high impact needs two people"})
 	}
 	return api.Preview{Verdict: v}, nil
 }
@@ -306,19 +308,19 @@ func (r recordings) Index(_ context.Context, id string) (api.Index, error) {
 	ok, failed := uint32(0), uint32(1)
 	at := func(ms int) time.Duration { return time.Duration(ms) * time.Millisecond }
 	return api.Index{
-		Channels: []api.IndexChannel{
+		Channels: []recording.IndexChannel{
 			{At: at(200), Kind: gateway.ChannelShell, Pty: true, BytesOut: 842, BytesIn: 60, Ended: at(11_200), Status: &ok},
 			{At: at(1700), Channel: 1, Kind: gateway.ChannelExec, Command: "uname -a", BytesOut: 58, Ended: at(1750), Status: &failed},
 			{At: at(4500), Channel: 2, Kind: gateway.ChannelSFTP, BytesOut: 91_204, BytesIn: 812_118},
 			{At: at(4800), Channel: 3, Kind: gateway.ChannelForward, To: "historian.norte.example:5432", BytesOut: 9_120_002, BytesIn: 44_120},
 		},
-		Files: []api.IndexFile{
+		Files: []recording.IndexFile{
 			{At: at(4600), Channel: 2, File: gateway.File{Op: gateway.FileRead, Path: "/var/log/dispatcher.log", Bytes: 91_204, SHA256: digest("log"), Whole: true, Verdict: gateway.FileDone}},
 			{At: at(4700), Channel: 2, File: gateway.File{Op: gateway.FileWrite, Path: "/opt/dispatcher/firmware-3.2.1.bin", Bytes: 812_004, SHA256: digest("firmware"), Whole: true, Verdict: gateway.FileDone}},
 			{At: at(4750), Channel: 2, File: gateway.File{Op: gateway.FileRename, Path: "/etc/shadow", To: "/tmp/x", Verdict: gateway.FileRefused, Why: "this grant lets no upload"}},
 		},
-		Flows: []api.IndexFlow{{At: at(4800), Channel: 3, Flow: gateway.Flow{To: "historian.norte.example:5432", From: "127.0.0.1:51000", BytesIn: 44_120, BytesOut: 9_120_002, KeptIn: 44_120, KeptOut: 262_144, SHA256In: digest("in"), SHA256Out: digest("out")}}},
-		Notes: []api.IndexNote{{At: at(3800), Text: "frozen by omar: who is this?"}, {At: at(3900), Text: "watched by rita"}, {At: at(5000), Text: "the window ends in 5 minutes"}},
+		Flows: []recording.IndexFlow{{At: at(4800), Channel: 3, Flow: gateway.Flow{To: "historian.norte.example:5432", From: "127.0.0.1:51000", BytesIn: 44_120, BytesOut: 9_120_002, KeptIn: 44_120, KeptOut: 262_144, SHA256In: digest("in"), SHA256Out: digest("out")}}},
+		Notes: []recording.IndexNote{{At: at(3800), Text: "frozen by omar: who is this?"}, {At: at(3900), Text: "watched by rita"}, {At: at(5000), Text: "the window ends in 5 minutes"}},
 	}, r.did("index %s", id)
 }
 
