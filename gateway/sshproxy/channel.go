@@ -94,7 +94,7 @@ func (c *conn) open(n ssh.NewChannel) {
 		return
 	}
 	c.work.Add(1)
-	c.wg.Go(func() {
+	c.wg.Go(c.contained(func() {
 		defer c.work.Done()
 		defer func() {
 			c.mu.Lock()
@@ -102,7 +102,7 @@ func (c *conn) open(n ssh.NewChannel) {
 			c.mu.Unlock()
 		}()
 		ch.carry(n)
-	})
+	}))
 }
 
 func (c *conn) refusedOpen(kind, why string) {
@@ -146,7 +146,7 @@ func (ch *channel) carry(n ssh.NewChannel) {
 	ch.ctl.Lock()
 	ch.client, ch.target, ch.reqs, ch.treqs = client, target, reqs, treqs
 	ch.ctl.Unlock()
-	ch.all.Go(ch.fromTarget)
+	ch.all.Go(ch.c.contained(ch.fromTarget))
 	ch.serveRequests()
 	_ = target.Close()
 	ch.all.Wait()
@@ -187,17 +187,17 @@ func (ch *channel) start(what gateway.Channel, rec Channel) {
 	ch.ctl.Unlock()
 	ch.pumps.Add(2)
 	ch.flowing.Store(2)
-	ch.all.Go(func() {
+	ch.all.Go(ch.c.contained(func() {
 		defer ch.pumped()
 		ch.showFiles(ch.target, locked{&ch.out, ch.client})
-	})
-	ch.all.Go(func() {
+	}))
+	ch.all.Go(ch.c.contained(func() {
 		defer ch.pumped()
 		ch.greet()
 		errs := locked{&ch.err, ch.client.Stderr()}
 		pump(ch.target.Stderr(), func(p []byte) error { return rec.Show(true, p, errs) })
-	})
-	ch.all.Go(ch.send)
+	}))
+	ch.all.Go(ch.c.contained(ch.send))
 }
 
 // pumped ends one of the target's two streams. The last of them passes the end

@@ -85,7 +85,7 @@ func (c *conn) serve(ctx context.Context, chans <-chan ssh.NewChannel, reqs <-ch
 		return
 	}
 	defer context.AfterFunc(ctx, func() { live.End(gateway.EndStopping, "", "") })()
-	c.wg.Go(c.reachTarget)
+	c.wg.Go(c.contained(c.reachTarget))
 	pulse := &pulse{conn: c.sc, wire: c.h.wire, every: c.p.c.beat, dead: func(why string) { live.End(gateway.EndClientLeft, "", why) }}
 	pulse.start()
 	defer pulse.stop()
@@ -253,7 +253,7 @@ func (c *conn) farewell(e *gateway.Ended) {
 	}
 	var wg sync.WaitGroup
 	for _, ch := range c.carried() {
-		wg.Go(func() { ch.farewell(e) })
+		wg.Go(c.contained(func() { ch.farewell(e) }))
 	}
 	wg.Wait()
 }

@@ -76,7 +76,7 @@ func (c *conn) openForward(n ssh.NewChannel) {
 		return
 	}
 	c.work.Add(1)
-	c.wg.Go(func() {
+	c.wg.Go(c.contained(func() {
 		defer c.work.Done()
 		defer func() {
 			c.mu.Lock()
@@ -84,7 +84,7 @@ func (c *conn) openForward(n ssh.NewChannel) {
 			c.mu.Unlock()
 		}()
 		f.carry(n)
-	})
+	}))
 }
 
 // carry owns a forward from its opening to the last goroutine.
@@ -165,14 +165,14 @@ func (f *flow) join(n ssh.NewChannel, msg forwardMsg) {
 func (f *flow) run(reqs, treqs <-chan *ssh.Request) {
 	var all sync.WaitGroup
 	sent, shown := make(chan struct{}), make(chan struct{})
-	all.Go(func() {
+	all.Go(f.c.contained(func() {
 		defer close(shown)
 		f.show()
-	})
-	all.Go(func() {
+	}))
+	all.Go(f.c.contained(func() {
 		defer close(sent)
 		f.send()
-	})
+	}))
 	all.Go(func() {
 		ssh.DiscardRequests(reqs) // until the client has closed
 		late := time.NewTimer(FlowGrace)

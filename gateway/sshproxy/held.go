@@ -170,7 +170,7 @@ func (h *holding) take(n ssh.NewChannel) {
 		out: make(chan *ssh.Request), freed: make(chan struct{}), ready: make(chan struct{}), over: make(chan struct{}), interrupted: make(chan struct{}, 1),
 	}
 	h.channels = append(h.channels, ch)
-	h.c.wg.Go(func() { ch.run(reqs, h) })
+	h.c.wg.Go(h.c.contained(func() { ch.run(reqs, h) }))
 }
 
 // alive are the channels that their clients have not closed.

@@ -77,6 +77,7 @@ func (p *Proxy) Inside(ctx context.Context, in Insider, show io.Writer) (*Shell,
 		defer close(s.served)
 		defer p.leave()
 		defer far.Close()
+		defer p.contain(far, func() {})
 		h := newHandshake(ctx, p, far)
 		h.inside = ad
 		p.converse(ctx, h, func() { p.authenticated(source) })

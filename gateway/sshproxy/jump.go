@@ -57,7 +57,10 @@ func (c *conn) serveJumps(ctx context.Context, chans <-chan ssh.NewChannel, reqs
 			}
 			open++
 			idle.Stop()
-			c.wg.Go(func() { serve(); ended <- struct{}{} })
+			c.wg.Go(c.contained(func() {
+				defer func() { ended <- struct{}{} }()
+				serve()
+			}))
 		case <-ended:
 			if open--; open == 0 {
 				idle.Reset(FirstChannelTime)

@@ -134,9 +134,12 @@ func (p *Proxy) serveConn(ctx context.Context, nc net.Conn) {
 		return
 	}
 	defer p.leave()
+	defer p.contain(nc, func() {})
 	probed(nc, p.c.beat)
 
-	p.converse(ctx, newHandshake(ctx, p, nc), func() { p.authenticated(source) })
+	met := sync.OnceFunc(func() { p.authenticated(source) })
+	defer met()
+	p.converse(ctx, newHandshake(ctx, p, nc), met)
 }
 
 // converse does the handshake and serves what it let in. met is called once

@@ -172,6 +172,9 @@ func (s sessions) Refuse(ctx context.Context, r sshproxy.Refusal) {
 	s.w.m.Refuse(ctx, session.Refusal(r))
 }
 
+// faulty is a command that finds a fault in the gateway.
+const faulty = "find the fault"
+
 type live struct{ *session.Live }
 
 func (l live) Credential(ctx context.Context) ([]ssh.AuthMethod, error) {
@@ -179,6 +182,9 @@ func (l live) Credential(ctx context.Context) ([]ssh.AuthMethod, error) {
 	return c.Auth, err
 }
 func (l live) Channel(ctx context.Context, ch gateway.Channel) (sshproxy.Channel, error) {
+	if ch.Command == faulty {
+		panic("a fault that a test asked for")
+	}
 	c, err := l.Live.Channel(ctx, ch)
 	if err != nil {
 		return nil, err
