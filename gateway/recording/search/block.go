@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 )
 
@@ -64,6 +65,13 @@ func (p *packer) add(l line) error {
 	return nil
 }
 
+// packers holds compressors: one takes more memory than all else that a short
+// session costs.
+var packers = sync.Pool{New: func() any {
+	w, _ := flate.NewWriter(nil, flate.DefaultCompression) // fails for levels that there are not
+	return w
+}}
+
 // fill is add that ends the reading when there is no room for more: of
 // gigabytes the rest would be read for nothing.
 func (p *packer) fill(l line) error {
@@ -79,10 +87,9 @@ func (p *packer) flush() error {
 		return nil
 	}
 	var b bytes.Buffer
-	w, err := flate.NewWriter(&b, flate.DefaultCompression)
-	if err != nil {
-		return err
-	}
+	w := packers.Get().(*flate.Writer)
+	defer packers.Put(w)
+	w.Reset(&b)
 	if _, err := w.Write(p.raw); err != nil {
 		return err
 	}
