@@ -63,6 +63,11 @@ func (l *lab) build(ctx context.Context, bin, dir string) error {
 	if l.Stage, err = rig.NewStage(ctx, bin, dir, rig.Options{Authorized: l.client.PublicKey + "\n", Targets: also}); err != nil {
 		return err
 	}
+	// A home without anything in it: what this machine's shells do when they
+	// start is not to be measured.
+	if err := l.Plant.Configure(ctx, "SetEnv HOME="+l.Plant.Dir); err != nil {
+		return err
+	}
 	if l.jump, err = rig.StartPlant(ctx, filepath.Join(dir, "jump"), "", l.client.PublicKey+"\n"); err != nil {
 		return err
 	}

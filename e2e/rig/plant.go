@@ -88,6 +88,22 @@ func (p *Plant) Start(ctx context.Context, sshd string) error {
 	return nil
 }
 
+// Configure adds lines to the plant's sshd_config, which go before its own, and
+// starts it again.
+func (p *Plant) Configure(ctx context.Context, lines string) error {
+	own, err := os.ReadFile(p.file("sshd_config"))
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(p.file("sshd_config"), append([]byte(lines+"\n"), own...), 0o600); err != nil {
+		return err
+	}
+	if err := p.Stop(); err != nil {
+		return err
+	}
+	return p.Start(ctx, "")
+}
+
 func (p *Plant) file(name string) string { return filepath.Join(p.Dir, name) }
 
 func (p *Plant) write(userCA, authorized string) error {
