@@ -13,7 +13,7 @@ type volume struct {
 
 var (
 	full = volume{
-		bulkMiB: 512, bulkRounds: 3, setupBatch: 10, setupRounds: 4, burst: 48, burstRounds: 3, keys: 2000,
+		bulkMiB: 256, bulkRounds: 3, setupBatch: 10, setupRounds: 4, burst: 48, burstRounds: 3, keys: 2000,
 		idle: 500, idleBase: 50, outputMiB: 6, tailRounds: 10, gate: 500, stock: 200,
 	}
 	small = volume{
