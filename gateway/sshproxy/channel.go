@@ -48,6 +48,8 @@ type channel struct {
 	out, err sync.Mutex // one writer each, towards the client
 
 	exited chan struct{} // closed when the target has told an exit
+	closed chan struct{} // closed when the target has closed its channel
+	typed  chan struct{} // closed when the client has nothing more to send
 
 	// beginning is held from before the target is asked for a shell or command
 	// until its pumps run, so that an exit which comes at once waits for them.
@@ -82,7 +84,7 @@ func (c *conn) open(n ssh.NewChannel) {
 		_ = n.Reject(ssh.Prohibited, why)
 		return
 	}
-	ch := &channel{c: c, exited: make(chan struct{})}
+	ch := &channel{c: c, exited: make(chan struct{}), closed: make(chan struct{}), typed: make(chan struct{})}
 	c.mu.Lock()
 	full, last := len(c.channels) >= MaxChannels, c.last
 	if !full && !last {
@@ -229,6 +231,7 @@ func (ch *channel) send() {
 		ended = err == nil
 		return err
 	})
+	close(ch.typed)
 	if ended && ch.rec.Hold() == nil { // the end of input can set a command off too
 		_ = ch.target.CloseWrite()
 	}
@@ -236,7 +239,10 @@ func (ch *channel) send() {
 
 // endOfOutput tells the end of a command's output from the end of the target's
 // whole connection, after which one more sentence is to be shown: the library
-// reads both as the end of the stream.
+// reads both as the end of the stream. A command that closes its output and
+// lives on keeps it open towards a client that has ended its input: that one,
+// where it shares its connection (ControlMaster), would close the channel at
+// once and never hear the exit status.
 func (ch *channel) endOfOutput() bool {
 	wait := time.NewTimer(ExitGrace)
 	defer wait.Stop()
@@ -245,9 +251,20 @@ func (ch *channel) endOfOutput() bool {
 		return true
 	case <-ch.c.left:
 		return false
-	case <-wait.C: // it closed its output and lives on
+	case <-wait.C:
+	}
+	select {
+	case <-ch.typed:
+	default:
 		return true
 	}
+	select {
+	case <-ch.exited:
+		return true
+	case <-ch.closed: // tellExit says the rest
+	case <-ch.c.left:
+	}
+	return false
 }
 
 // closeWrite passes the target's end of output on. A status that is known goes
@@ -315,6 +332,7 @@ func (ch *channel) fromTarget() {
 		}
 		_ = r.Reply(r.Type == "exit-status" || r.Type == "exit-signal", nil)
 	}
+	close(ch.closed)
 	ch.beginning.Lock()
 	defer ch.beginning.Unlock()
 	ch.pumps.Wait()

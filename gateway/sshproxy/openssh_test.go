@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/portcullis/portcullis/gateway"
 	"github.com/portcullis/portcullis/gateway/audit"
 )
@@ -146,6 +148,38 @@ func TestHalfClose(t *testing.T) {
 	}
 	if b, err := exec.Command("cat", w.dir+"/sink").Output(); err != nil || strings.Count(string(b), "line\n") != 5 {
 		t.Errorf("sink holds %q, %v", b, err)
+	}
+}
+
+// S-05: a client that closes its channel once both directions have ended, as
+// OpenSSH does for those who share a connection (ControlMaster), hears the exit
+// status of a command that closed its output long before it ended.
+func TestExitStatusAfterAnEarlyEndOfOutput(t *testing.T) {
+	w := newWorld(t)
+	w.sshd()
+	ch, reqs, err := w.mustClient().OpenChannel("session", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := struct{ Command string }{"exec >&- 2>&-; sleep 0.5; exit 7"} // well after ExitGrace
+	if ok, err := ch.SendRequest("exec", true, ssh.Marshal(command)); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	if err := ch.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := io.ReadAll(ch); err != nil || len(out) > 0 {
+		t.Errorf("it said %q, %v", out, err)
+	}
+	_ = ch.Close()
+	var status struct{ Status uint32 }
+	for r := range reqs {
+		if r.Type == "exit-status" {
+			_ = ssh.Unmarshal(r.Payload, &status)
+		}
+	}
+	if status.Status != 7 {
+		t.Errorf("the exit status is %d", status.Status)
 	}
 }
 
