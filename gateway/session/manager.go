@@ -28,6 +28,7 @@ const (
 	IdleWarning   = time.Minute            // before an idle end
 	FreezeWait    = time.Second            // for writes that had begun before a freeze
 	MaxWatchers   = 16                     // of one session at once
+	MaxSealing    = 4                      // recordings sealed at once: what is still to be closed goes first
 	maxRefusals   = 32                     // events about refused channels, a session
 	maxFollowers  = 256                    // subscribers
 	followerRoom  = 64                     // changes that wait for one subscriber
@@ -53,6 +54,7 @@ type Manager struct {
 	lease   time.Duration
 	now     func() time.Time
 	log     *slog.Logger
+	sealing chan struct{}   // holds a token for each recording that is being sealed
 	stopped context.Context // cancelled when Run has ended: stop retrying writes
 	halt    context.CancelFunc
 
@@ -81,7 +83,7 @@ func New(c Config) (*Manager, error) {
 	}
 	m := &Manager{
 		store: c.Store, access: c.Access, rec: c.Recorder, node: c.Node, lease: c.Lease, now: c.Now, log: c.Logger,
-		live: map[string]*Live{}, followers: map[chan gateway.Session]struct{}{},
+		sealing: make(chan struct{}, MaxSealing), live: map[string]*Live{}, followers: map[chan gateway.Session]struct{}{},
 	}
 	m.stopped, m.halt = context.WithCancel(context.Background())
 	return m, nil

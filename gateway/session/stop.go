@@ -157,7 +157,7 @@ func (l *Live) cause() *gateway.Ended {
 // finds the row at the next start.
 func (l *Live) finish() {
 	cause := l.cause()
-	sealed, err := l.rec.Seal(cause.Reason)
+	sealed, err := l.seal(cause.Reason)
 	if err != nil {
 		l.m.log.Error("recording not sealed; the next start recovers it", "session", l.row.ID, "error", err)
 	}
@@ -184,6 +184,14 @@ func (l *Live) finish() {
 	l.endedRow = &row
 	l.mu.Unlock()
 	l.m.publish(row)
+}
+
+// seal seals the recording when its turn comes. Hundreds of sessions that end
+// at once would otherwise sign and sync while others wait to be closed.
+func (l *Live) seal(reason gateway.EndReason) (recording.Sealed, error) {
+	l.m.sealing <- struct{}{}
+	defer func() { <-l.m.sealing }()
+	return l.rec.Seal(reason)
 }
 
 func (l *Live) writeEnd(row gateway.Session, sealed recording.Sealed, sealErr error) error {
