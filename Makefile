@@ -16,9 +16,11 @@ DEMO_ARGS := $(ARGS) $(if $(CHECK),--check)
 # WHAT names families of figures: make bench WHAT=ssh.aes (see e2e/bench/doc.go)
 WHAT ?=
 FUZZTIME ?= 30s
+# SCRIPTS names some of OpenSSH's: make regress SCRIPTS='banner rekey'
+SCRIPTS ?= all
 SOAKTIME ?= 30m
 
-.PHONY: help build web demo test test-needs lint bench fuzz vuln soak clean
+.PHONY: help build web demo test test-needs lint bench fuzz vuln soak regress clean
 
 help: ## say what there is to do
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -69,6 +71,10 @@ vuln: ## look for known vulnerabilities; VULNDB=file:///path uses a local databa
 
 soak: build ## repeat the end-to-end stories for SOAKTIME
 	PORTCULLIS_BIN=$(CURDIR)/bin/portcullis PORTCULLIS_SOAK=$(SOAKTIME) go test -race -run '^TestSoak' -timeout 0 -v ./e2e
+
+regress: build ## compare OpenSSH's own scripts without the gateway and through it; SCRIPTS names some
+	.ci/need sshd=openssh-server ssh=openssh-client plink=putty-tools puttygen=putty-tools /usr/lib/openssh/regress/test-exec.sh=openssh-tests
+	PORTCULLIS_BIN=$(CURDIR)/bin/portcullis PORTCULLIS_REGRESS='$(SCRIPTS)' go test -run '^TestRegress$$' -count 1 -timeout 2h -v ./e2e
 
 clean: ## remove what was built; demo-data stays
 	rm -rf bin web/node_modules e2e/node_modules bench.txt

@@ -5,5 +5,5 @@
 //
 // The walk test is the whole story once. The others each try to break one
 // promise of the design and carry its number. A missing program fails a test;
-// nothing is skipped.
+// nothing is skipped but what a target of the Makefile runs by itself.
 package e2e

@@ -46,11 +46,16 @@ func newDesk(t *testing.T) *desk {
 	return d
 }
 
-// granted has ana ask for these abilities and ben agree.
+// granted has ana ask for these abilities on the pump and ben agree.
 func (s *story) granted(abilities ...string) string {
 	s.Helper()
+	return s.grantedOn("pump", abilities...)
+}
+
+func (s *story) grantedOn(target string, abilities ...string) string {
+	s.Helper()
 	var r rig.Request
-	s.must(s.People["ana"].Post(s.ctx, "/api/v1/requests", map[string]any{"target": "pump", "account": "ops", "seconds": 3600, "abilities": abilities, "reason": "new firmware for the drive"}, &r))
+	s.must(s.People["ana"].Post(s.ctx, "/api/v1/requests", map[string]any{"target": target, "account": "ops", "seconds": 3600, "abilities": abilities, "reason": "new firmware for the drive"}, &r))
 	s.must(s.Approve(s.ctx, "ben", r.ID))
 	g, err := s.GrantOf(s.ctx, "ana", r.ID)
 	s.must(err)
