@@ -62,8 +62,9 @@ func (l *lab) pools(ctx context.Context, r route, n int) (p pools, err error) {
 		return p, err
 	}
 	size := l.volume.outputMiB << 20
+	talk := min(n, l.volume.talk)
 	var full sync.WaitGroup
-	full.Add(n)
+	full.Add(talk)
 	took := func(h *held, p []byte) {
 		if h.note == nil {
 			h.note = []int64{0}
@@ -85,7 +86,7 @@ func (l *lab) pools(ctx context.Context, r route, n int) (p pools, err error) {
 	if err != nil {
 		return p, err
 	}
-	err = together(n, next(all, func(h *held) error { _, err := h.in.Write([]byte("\n")); return err }))
+	err = together(talk, next(all, func(h *held) error { _, err := h.in.Write([]byte("\n")); return err }))
 	if err != nil {
 		return p, err
 	}
@@ -96,7 +97,8 @@ func (l *lab) pools(ctx context.Context, r route, n int) (p pools, err error) {
 	if err != nil {
 		return p, err
 	}
-	p.idle, p.output = (idle-p.fresh)/float64(n), (output-p.fresh)/float64(n)
+	p.idle = (idle - p.fresh) / float64(n)
+	p.output = p.idle + (output-idle)/float64(talk)
 	leave(all)
 	p.after, err = memory(ctx, r)
 	return p, err

@@ -7,6 +7,7 @@ type volume struct {
 	burst, burstRounds        int // sessions over one route, atOnce at once
 	keys                      int
 	idle, idleBase, outputMiB int // sessions through the gateway and over the baselines
+	talk                      int // of these, those that have output
 	tailRounds                int
 	gate, stock               int // sessions that are ended
 }
@@ -14,11 +15,11 @@ type volume struct {
 var (
 	full = volume{
 		bulkMiB: 256, bulkRounds: 3, setupBatch: 10, setupRounds: 4, burst: 48, burstRounds: 3, keys: 2000,
-		idle: 500, idleBase: 50, outputMiB: 6, tailRounds: 10, gate: 500, stock: 200,
+		idle: 500, idleBase: 50, talk: 100, outputMiB: 6, tailRounds: 10, gate: 500, stock: 200,
 	}
 	small = volume{
 		bulkMiB: 4, bulkRounds: 1, setupBatch: 2, setupRounds: 1, burst: 8, burstRounds: 1, keys: 20,
-		idle: 10, idleBase: 4, outputMiB: 1, tailRounds: 1, gate: 10, stock: 6,
+		idle: 10, idleBase: 4, talk: 4, outputMiB: 1, tailRounds: 1, gate: 10, stock: 6,
 	}
 )
 
