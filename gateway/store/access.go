@@ -152,7 +152,7 @@ func (tx *Tx) PutTicket(t access.Ticket) error { return create(tx, tickets, &t, 
 
 // TakeTicket implements access.Tx.
 func (tx *Tx) TakeTicket(person, grant, via string, now time.Time) (access.Ticket, error) {
-	t, err := one(tx.ctx(), &tx.c, tickets, 
+	t, err := one(tx.ctx(), &tx.c, tickets,
 		"WHERE person = $1 AND grant_id = $2 AND expires > $3 AND ($4 = '' OR via = $4) ORDER BY seq LIMIT 1", person, grant, micros(now), via)
 	if err != nil {
 		return t, err
