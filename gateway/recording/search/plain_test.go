@@ -39,7 +39,7 @@ func parsed(s *screen, _ time.Duration, p []byte) {
 	for len(p) > 0 {
 		r, n := utf8.DecodeRune(p)
 		if r < utf8.RuneSelf {
-			s.parser.Advance(p[0])
+			s.in.advance(p[0])
 		} else {
 			s.wide(r)
 		}

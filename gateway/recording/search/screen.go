@@ -5,29 +5,26 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/charmbracelet/x/ansi"
 	"github.com/charmbracelet/x/ansi/parser"
+	"github.com/clipperhouse/displaywidth"
 )
 
-const (
-	maxParam   = 1 << 16 // a larger number in a sequence is none of a program's
-	dataBuffer = 64      // bytes of titles and the like that the parser keeps: nobody reads them
-)
+const maxParam = 1 << 16 // a larger number in a sequence is none of a program's
 
 // screen is a terminal emulator that shows nothing: bytes go in, the lines
 // that stood on it come out.
 type screen struct {
 	*grid
-	parser *ansi.Parser
-	part   []byte  // the begin of a character
-	sets   [2]byte // the character sets G0 and G1 by their final characters
-	shift  int     // which of them is in use
+	in    reader
+	part  []byte  // the begin of a character
+	sets  [2]byte // the character sets G0 and G1 by their final characters
+	shift int     // which of them is in use
 }
 
 func newScreen(cols, rows int, tell func(at time.Duration, k Kind, line string)) *screen {
-	s := &screen{grid: newGrid(cols, rows, tell), parser: ansi.NewParser()}
-	s.parser.SetDataSize(dataBuffer)
-	s.parser.SetHandler(ansi.Handler{Print: s.print, Execute: s.execute, HandleCsi: s.csi, HandleEsc: s.esc})
+	s := &screen{grid: newGrid(cols, rows, tell)}
+	s.in = reader{print: s.show, execute: s.control, csi: s.obey, esc: s.escape}
+	s.in.reset()
 	return s
 }
 
@@ -40,13 +37,13 @@ func (s *screen) write(at time.Duration, p []byte) {
 		s.part = nil
 	}
 	for len(p) > 0 {
-		if s.parser.State() == parser.GroundState {
+		if s.in.state == parser.GroundState {
 			if p = s.text(p); len(p) == 0 {
 				return
 			}
 		}
 		if p[0] < utf8.RuneSelf {
-			s.parser.Advance(p[0])
+			s.in.advance(p[0])
 			p = p[1:]
 			continue
 		}
@@ -65,33 +62,33 @@ func (s *screen) write(at time.Duration, p []byte) {
 func (s *screen) text(p []byte) []byte {
 	for i, c := range p {
 		switch {
-		case c == escape || c >= utf8.RuneSelf:
+		case c == escapeByte || c >= utf8.RuneSelf:
 			return p[i:]
 		case c >= ' ':
-			s.print(rune(c))
+			s.show(rune(c))
 		case c != 0: // of which bulk is full, and which shows nothing
-			s.execute(c)
+			s.control(c)
 		}
 	}
 	return nil
 }
 
-const escape = 0x1b // begins a sequence
+const escapeByte = 0x1b // begins a sequence
 
 // wide takes a character beyond ASCII. The parser is spared it: within a title
 // it would take one of its bytes for the title's end.
 func (s *screen) wide(r rune) {
-	switch st := s.parser.State(); st {
+	switch s.in.state {
 	case parser.GroundState:
-		s.print(r)
+		s.show(r)
 	case parser.OscStringState, parser.DcsStringState, parser.SosStringState, parser.PmStringState, parser.ApcStringState:
 	default: // no sequence has such a character
-		s.parser.Reset()
-		s.print(r)
+		s.in.reset()
+		s.show(r)
 	}
 }
 
-func (s *screen) print(r rune) {
+func (s *screen) show(r rune) {
 	switch {
 	case r == 0x7f || r >= 0x80 && r < 0xa0: // DEL and C1 show nothing
 		return
@@ -101,11 +98,11 @@ func (s *screen) print(r rune) {
 		}
 		s.put(r, 1)
 	default:
-		s.put(r, min(2, ansi.StringWidthWc(string(r))))
+		s.put(r, min(2, displaywidth.Rune(r)))
 	}
 }
 
-func (s *screen) execute(c byte) {
+func (s *screen) control(c byte) {
 	switch c {
 	case '\n', '\v', '\f':
 		s.feed()
@@ -120,8 +117,8 @@ func (s *screen) execute(c byte) {
 	}
 }
 
-func (s *screen) esc(c ansi.Cmd) {
-	switch between, final := c.Intermediate(), c.Final(); {
+func (s *screen) escape(q sequence) {
+	switch between, final := q.between, q.final; {
 	case between == '(':
 		s.sets[0] = final
 	case between == ')':
@@ -145,21 +142,21 @@ func (s *screen) esc(c ansi.Cmd) {
 	}
 }
 
-// csi obeys the sequences that move, erase and shift; colours and questions
-// change nothing that is searched.
-func (s *screen) csi(c ansi.Cmd, params ansi.Params) {
+// obey does what the control sequences say that move, erase and shift; colours and
+// questions change nothing that is searched.
+func (s *screen) obey(q sequence) {
 	n := func(i, usual int) int {
-		v, _, _ := params.Param(i, usual)
+		v := q.param(i, usual)
 		if v == 0 && usual == 1 {
 			v = 1
 		}
-		return max(0, min(v, maxParam))
+		return v
 	}
-	prefix, final := c.Prefix(), c.Final()
+	prefix, final := q.prefix, q.final
 	switch {
-	case c.Intermediate() != 0:
+	case q.between != 0:
 	case final == 'h' || final == 'l':
-		for i := range params {
+		for i := range q.params {
 			s.mode(prefix == '?', n(i, 0), final == 'h')
 		}
 	case prefix == '?' && final == 'J' || prefix == 0 && final == 'J':
@@ -228,7 +225,7 @@ func (s *screen) csiShift(final byte, n func(i, usual int) int) {
 			if blank(s.last) {
 				return
 			}
-			s.print(s.last)
+			s.show(s.last)
 		}
 	}
 }
