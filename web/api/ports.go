@@ -27,15 +27,22 @@ type Directory interface {
 	Targets(ctx context.Context) ([]gateway.Target, error)
 }
 
-// The rooms' own words, as the API speaks them.
+// The API speaks the rooms' own words.
 type (
-	AskInput      = access.AskInput
-	Preview       = access.Preview
-	Card          = access.Card
-	Filter        = access.Filter
-	Verdict       = policy.Verdict
+	// AskInput is a request before it is written.
+	AskInput = access.AskInput
+	// Preview is what would become of it.
+	Preview = access.Preview
+	// Card is all that belongs to one request.
+	Card = access.Card
+	// Filter narrows a list of requests or grants.
+	Filter = access.Filter
+	// Verdict is what policy says.
+	Verdict = policy.Verdict
+	// SessionFilter narrows a list of sessions.
 	SessionFilter = session.Filter
-	Index         = recording.Index
+	// Index is what happened in a recording.
+	Index = recording.Index
 )
 
 // Access asks, agrees and takes back. Its refusals are *gateway.Error and are
