@@ -23,7 +23,7 @@ type screen struct {
 
 func newScreen(cols, rows int, tell func(at time.Duration, k Kind, line string)) *screen {
 	s := &screen{grid: newGrid(cols, rows, tell)}
-	s.in = reader{print: s.show, execute: s.control, csi: s.obey, esc: s.escape}
+	s.in = reader{shown: s.show, execute: s.control, csi: s.obey, esc: s.escape}
 	s.in.reset()
 	return s
 }

@@ -28,7 +28,7 @@ func (q sequence) param(i, usual int) int {
 // package as a whole is left alone because one of its dependencies computes
 // tables for 70 ms at the start of every program that it is linked into.
 type reader struct {
-	print   func(rune)
+	shown   func(rune)
 	execute func(byte)
 	csi     func(sequence)
 	esc     func(sequence)
@@ -59,7 +59,7 @@ func (r *reader) advance(b byte) {
 	case parser.ClearAction:
 		r.clear()
 	case parser.PrintAction:
-		r.print(rune(b))
+		r.shown(rune(b))
 	case parser.ExecuteAction:
 		r.execute(b)
 	case parser.PrefixAction:

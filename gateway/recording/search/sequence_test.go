@@ -31,7 +31,7 @@ func TestReaderDoesWhatTheLibraryDoes(t *testing.T) {
 
 func ours(stream []byte) (calls []string) {
 	r := reader{
-		print:   func(c rune) { calls = append(calls, fmt.Sprintf("print %q", c)) },
+		shown:   func(c rune) { calls = append(calls, fmt.Sprintf("print %q", c)) },
 		execute: func(c byte) { calls = append(calls, fmt.Sprintf("execute %q", c)) },
 		csi: func(q sequence) {
 			calls = append(calls, fmt.Sprintf("csi %q %q %q %v", q.prefix, q.between, q.final, q.params))
