@@ -13,6 +13,7 @@ import (
 // TestAuditNamesTheRow: any change of the stored log is found, and the row is
 // named.
 func TestAuditNamesTheRow(t *testing.T) {
+	t.Parallel()
 	s := newStory(t, rig.Options{})
 	g := s.grant("ana", "pump", time.Hour)
 	if status, _, errOut := s.run("ana", "pump", g.ID, "true"); status != 0 {

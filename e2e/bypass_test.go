@@ -92,6 +92,7 @@ var waysRound = []struct {
 // TestWaysRoundAreClosed: for each set of abilities, what the stock clients
 // can try beyond it is refused, in words that the log holds too.
 func TestWaysRoundAreClosed(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.write("local/scp", "#!/bin/sh\ntouch \"$2\"\n")
 	d.must(os.Chmod(filepath.Join(d.local, "scp"), 0o700))
@@ -185,6 +186,7 @@ func (r *row) lastRefusal() int64 {
 // TestMasterLeftOpen: a connection that is left open opens nothing more once
 // its session is frozen, its window is over or its vendor suspended.
 func TestMasterLeftOpen(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		then func(s *story, id, grant string)

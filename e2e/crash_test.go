@@ -45,6 +45,7 @@ func (s *seen) String() string {
 // TestCrashDuringSession: kill -9 at random moments while a session opens and
 // runs. Whatever the engineer saw is on file, and what was cut short says so.
 func TestCrashDuringSession(t *testing.T) {
+	t.Parallel()
 	s := newStory(t, rig.Options{})
 	g := s.grant("ana", "pump", time.Hour)
 	for round := range crashes {
@@ -96,6 +97,7 @@ func (s *story) wholeAfter(round int, shown string) {
 // TestCrashDuringSuspension: kill -9 at random moments while a suspension is
 // under way. It is whole or it never was; what was answered stays.
 func TestCrashDuringSuspension(t *testing.T) {
+	t.Parallel()
 	s := newStory(t, rig.Options{})
 	for round := range crashes {
 		name := fmt.Sprintf("v%02d", round)

@@ -105,7 +105,7 @@ func TestFreeze(t *testing.T) {
 	rep := newSeat(t, chrome, s.URL)
 	rep.borrow(s.People["cleo"])
 	rep.open("/recordings/" + id)
-	for _, mark := range []string{"by ben", "by machine: wrong valve", "channel"} {
+	for _, mark := range []string{"ben", "machine: wrong valve", "shell"} {
 		rep.until("the index tells "+mark, fmt.Sprintf("document.querySelector('#marks').innerText.includes(%q)", mark))
 	}
 	js[bool](rep, "document.querySelector('.mark.thawed').click(), true")

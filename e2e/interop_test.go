@@ -89,6 +89,7 @@ var clients = []client{
 // for the way up comes before the client, the one for the way back while the
 // gateway holds it.
 func TestInterop(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	for _, c := range clients {
 		forms := []string{""}

@@ -13,6 +13,7 @@ import (
 // the same provider speaks for nobody else, and its word opens nothing by
 // itself.
 func TestOIDCLogin(t *testing.T) {
+	t.Parallel()
 	accounts := map[string]rig.ProviderAccount{
 		"ana":     {Email: "ana@acme.example", Verified: true},
 		"bob":     {Email: "bob@bolt.example", Verified: true}, // acme's provider names bolt's engineer

@@ -45,6 +45,7 @@ func (s *story) shut(grant string) {
 // TestP5EditedStore: whoever writes to the database cannot mint, widen or
 // redirect anything with it.
 func TestP5EditedStore(t *testing.T) {
+	t.Parallel()
 	t.Run("a longer window", func(t *testing.T) {
 		s := newStory(t, rig.Options{})
 		g := s.grant("ana", "pump", time.Hour)

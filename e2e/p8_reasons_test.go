@@ -15,6 +15,7 @@ import (
 // TestP8EveryNoExplainsItself: what the terminal says at each refusal, and
 // that the log says the same.
 func TestP8EveryNoExplainsItself(t *testing.T) {
+	t.Parallel()
 	garbage := garbler(t)
 	s := newStory(t, rig.Options{Targets: func(s *rig.Stage) string {
 		free, err := rig.FreeAddr()

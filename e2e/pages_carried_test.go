@@ -25,6 +25,7 @@ import (
 // a reviewer reads it all in the index at the player's side, and has each
 // file's bytes back.
 func TestPagesOfWhatWasCarried(t *testing.T) {
+	t.Parallel()
 	s := newStory(t, rig.Options{})
 	echo := echoes(t)
 	mux := s.master("ana", s.may("exec", "upload", "download", "forward "+echo))
@@ -105,6 +106,7 @@ func TestPagesOfWhatWasCarried(t *testing.T) {
 // TestPagesOfCertificates: the touch page of `portcullis login`, and the list
 // of what was issued.
 func TestPagesOfCertificates(t *testing.T) {
+	t.Parallel()
 	s := newStory(t, rig.Options{})
 	s.grant("ana", "pump", time.Hour)
 	ana := newSeat(t, chromium(t), s.URL)

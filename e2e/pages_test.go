@@ -31,6 +31,7 @@ var looks = []struct {
 // no sideways scrolling, no inline script. PORTCULLIS_SHOTS names a folder for
 // the pictures.
 func TestPages(t *testing.T) {
+	t.Parallel()
 	s := newStory(t, rig.Options{})
 	g := s.grant("ana", "pump", time.Hour)
 	shell := s.shell("ana", "pump")
@@ -197,6 +198,7 @@ func (s *seat) borrow(p *rig.Person) {
 // TestPagesGuard: headers of every answer, and what another site's page may
 // not do with a browser's cookie.
 func TestPagesGuard(t *testing.T) {
+	t.Parallel()
 	s := newStory(t, rig.Options{})
 	for _, path := range []string{"/login", "/", "/api/v1/me", "/no-such", "/assets/none"} {
 		req, err := http.NewRequestWithContext(s.ctx, http.MethodGet, s.URL+path, nil)

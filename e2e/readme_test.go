@@ -19,6 +19,7 @@ import (
 // connects, as they stand there but for names of machines, and looks whether
 // each does what the words behind it say.
 func TestReadmeConnects(t *testing.T) {
+	t.Parallel()
 	raw, err := os.ReadFile(filepath.Join("..", "README.md"))
 	if err != nil {
 		t.Fatal(err)
