@@ -1,7 +1,10 @@
 package transfer
 
 import (
+	"bytes"
 	"hash"
+	"hash/maphash"
+	"slices"
 
 	"github.com/portcullis/portcullis/gateway"
 )
@@ -13,6 +16,21 @@ const maxAhead = 4 << 20
 // aheadCost is what a kept piece costs besides its bytes.
 const aheadCost = 128
 
+// maxSeen bounds the pieces of one file that are known again when they come
+// once more: paramiko reads a piece a second time when it has asked for it and
+// cannot wait.
+const maxSeen = 64
+
+// seen is a piece that was summed. The mark is of this process alone, so that
+// no target can make two pieces look alike.
+type seen struct {
+	off  uint64
+	n    int
+	mark uint64
+}
+
+var marks = maphash.MakeSeed()
+
 // run sums the bytes of one file in the file's order, in whatever order
 // they come, as long as they can be brought into one row.
 type run struct {
@@ -21,6 +39,8 @@ type run struct {
 	begun, lost bool
 	start, next uint64
 	ahead       map[uint64][]byte
+	seen        []seen // the last maxSeen pieces, in no order
+	oldest      int    // of them
 	bytes       int64
 }
 
@@ -37,8 +57,9 @@ func (r *run) feed(off uint64, p []byte, room *int) {
 		r.begin(min(off, r.lowest(off)))
 		r.drain(room)
 	}
-	_, twice := r.ahead[off]
+	held, twice := r.ahead[off]
 	switch {
+	case twice && bytes.Equal(held, p), r.begun && off < r.next && r.again(off, p):
 	case r.begun && off == r.next:
 		r.take(p)
 		r.drain(room)
@@ -65,7 +86,19 @@ func (r *run) begin(off uint64) {
 	r.begun, r.start, r.next, r.sum = true, off, off, r.sums.begin()
 }
 
+// again reports whether p is a piece that was summed before.
+func (r *run) again(off uint64, p []byte) bool {
+	return slices.Contains(r.seen, seen{off, len(p), maphash.Bytes(marks, p)})
+}
+
 func (r *run) take(p []byte) {
+	piece := seen{r.next, len(p), maphash.Bytes(marks, p)}
+	if len(r.seen) < maxSeen {
+		r.seen = append(r.seen, piece)
+	} else {
+		r.seen[r.oldest] = piece
+		r.oldest = (r.oldest + 1) % maxSeen
+	}
 	_, _ = r.sum.Write(p) // a hash takes everything
 	r.next += uint64(len(p))
 }
@@ -93,7 +126,7 @@ func (r *run) lose(room *int) {
 	for _, p := range r.ahead {
 		*room += len(p) + aheadCost
 	}
-	r.lost, r.ahead, r.sum = true, nil, nil
+	r.lost, r.ahead, r.sum, r.seen = true, nil, nil, nil
 }
 
 // finish says what the bytes were; ok is false when they made no row.
