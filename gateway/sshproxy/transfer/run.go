@@ -17,9 +17,13 @@ const maxAhead = 4 << 20
 const aheadCost = 128
 
 // maxSeen bounds the pieces of one file that are known again when they come
-// once more: paramiko reads a piece a second time when it has asked for it and
-// cannot wait.
-const maxSeen = 64
+// once more. paramiko gives up what it has asked for ahead when one piece is not
+// there yet, and reads the rest of the file a second time. Each is paid for from
+// the channel's room.
+const (
+	maxSeen  = 4096
+	seenCost = 32
+)
 
 // seen is a piece that was summed. The mark is of this process alone, so that
 // no target can make two pieces look alike.
@@ -61,7 +65,7 @@ func (r *run) feed(off uint64, p []byte, room *int) {
 	switch {
 	case twice && bytes.Equal(held, p), r.begun && off < r.next && r.again(off, p):
 	case r.begun && off == r.next:
-		r.take(p)
+		r.take(p, room)
 		r.drain(room)
 	case r.begun && off < r.next, twice, *room < len(p)+aheadCost:
 		r.lose(room)
@@ -91,13 +95,16 @@ func (r *run) again(off uint64, p []byte) bool {
 	return slices.Contains(r.seen, seen{off, len(p), maphash.Bytes(marks, p)})
 }
 
-func (r *run) take(p []byte) {
+func (r *run) take(p []byte, room *int) {
 	piece := seen{r.next, len(p), maphash.Bytes(marks, p)}
-	if len(r.seen) < maxSeen {
+	switch {
+	case len(r.seen) < maxSeen && *room >= seenCost:
 		r.seen = append(r.seen, piece)
-	} else {
+		*room -= seenCost
+	case len(r.seen) > 0:
+		r.oldest %= len(r.seen)
 		r.seen[r.oldest] = piece
-		r.oldest = (r.oldest + 1) % maxSeen
+		r.oldest++
 	}
 	_, _ = r.sum.Write(p) // a hash takes everything
 	r.next += uint64(len(p))
@@ -111,7 +118,7 @@ func (r *run) drain(room *int) {
 		}
 		delete(r.ahead, r.next)
 		*room += len(p) + aheadCost
-		r.take(p)
+		r.take(p, room)
 	}
 }
 
@@ -126,7 +133,14 @@ func (r *run) lose(room *int) {
 	for _, p := range r.ahead {
 		*room += len(p) + aheadCost
 	}
-	r.lost, r.ahead, r.sum, r.seen = true, nil, nil, nil
+	r.forget(room)
+	r.lost, r.ahead, r.sum = true, nil, nil
+}
+
+// forget gives back what the pieces that were seen cost.
+func (r *run) forget(room *int) {
+	*room += len(r.seen) * seenCost
+	r.seen = nil
 }
 
 // finish says what the bytes were; ok is false when they made no row.
@@ -145,6 +159,7 @@ func (r *run) finish(room *int) (sum gateway.Digest, ok bool) {
 	if r.lost {
 		return sum, false
 	}
+	r.forget(room)
 	r.sum.Sum(sum[:0])
 	return sum, true
 }

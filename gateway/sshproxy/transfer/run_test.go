@@ -47,10 +47,19 @@ func TestPieceThatComesTwice(t *testing.T) {
 
 func TestSeenIsBounded(t *testing.T) {
 	r, room := run{}, maxAhead
-	for off := range uint64(10 * maxSeen) {
+	for off := range uint64(3 * maxSeen) {
 		r.feed(off, []byte{byte(off)}, &room)
 	}
 	if len(r.seen) != maxSeen || r.lost {
 		t.Errorf("%d pieces kept, lost %v", len(r.seen), r.lost)
+	}
+	if r.finish(&room); room != maxAhead {
+		t.Errorf("%d of the room is not given back", maxAhead-room)
+	}
+	none := 0
+	r = run{}
+	r.feed(0, []byte("a"), &none)
+	if len(r.seen) != 0 || none != 0 {
+		t.Errorf("%d pieces kept without room, %d left", len(r.seen), none)
 	}
 }
