@@ -20,6 +20,7 @@
 // Whatever is not carried (forwarding from the target, sockets, agent, X11,
 // subsystems but sftp) is refused with a sentence and an event, and leaves the
 // rest of the connection alone. When anything behind it fails, the connection gets
-// a sentence and ends; nothing passes. Serve returns after every connection
+// a sentence and ends; nothing passes. A panic of ours ends the connection whose
+// bytes found it, and its session, and no other. Serve returns after every connection
 // has ended and every goroutine with it.
 package sshproxy
