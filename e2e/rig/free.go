@@ -2,8 +2,12 @@ package rig
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
+	"strconv"
+	"sync"
 	"time"
 )
 
@@ -11,16 +15,43 @@ import (
 // channel to wait on.
 const poll = 20 * time.Millisecond
 
-// FreeAddr returns a loopback address that nothing listened on a moment ago.
-func FreeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
-}
+// The ports that a story's gateway may have. They lie below the range out of
+// which kernels give ports to outgoing connections (RFC 6335 clause 6, Linux's
+// ip_local_port_range), so that a gateway that a story stops and starts again
+// finds its own still free.
+const (
+	firstPort = 10_000
+	lastPort  = 29_999
+)
 
+// handed holds the ports given out by this process: two stories never share one.
+var handed = struct {
+	sync.Mutex
+	ports map[int]bool
+}{ports: map[int]bool{}}
+
+// FreeAddr returns a loopback address that nothing listens on and that no other
+// caller in this process is given.
+func FreeAddr() (string, error) {
+	handed.Lock()
+	defer handed.Unlock()
+	const span = lastPort - firstPort + 1
+	begin := rand.IntN(span)
+	for i := range span {
+		port := firstPort + (begin+i)%span
+		if handed.ports[port] {
+			continue
+		}
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			continue
+		}
+		handed.ports[port] = true
+		return addr, l.Close()
+	}
+	return "", errors.New("no port between 10000 and 29999 is free")
+}
 // Until asks again and again until ok says yes, or limit has passed. The
 // error is ok's last one.
 func Until(ctx context.Context, limit time.Duration, ok func() error) error {
