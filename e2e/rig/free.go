@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
+	"os"
 	"strconv"
 	"sync"
 	"time"
@@ -22,6 +22,7 @@ const poll = 20 * time.Millisecond
 const (
 	firstPort = 10_000
 	lastPort  = 29_999
+	portStep  = 397
 )
 
 // handed holds the ports given out by this process: two stories never share one.
@@ -36,7 +37,7 @@ func FreeAddr() (string, error) {
 	handed.Lock()
 	defer handed.Unlock()
 	const span = lastPort - firstPort + 1
-	begin := rand.IntN(span)
+	begin := os.Getpid() * portStep % span // two processes begin apart
 	for i := range span {
 		port := firstPort + (begin+i)%span
 		if handed.ports[port] {
@@ -52,6 +53,7 @@ func FreeAddr() (string, error) {
 	}
 	return "", errors.New("no port between 10000 and 29999 is free")
 }
+
 // Until asks again and again until ok says yes, or limit has passed. The
 // error is ok's last one.
 func Until(ctx context.Context, limit time.Duration, ok func() error) error {
