@@ -190,10 +190,11 @@ func (c *Channel) Hold() error {
 	return c.l.alive()
 }
 
-// Resize records the terminal's new size. While the session is frozen it
-// waits, so that the target hears of the size after the thaw.
+// Resize records the terminal's new size. A proxy calls Hold before it takes a
+// size, so that the target hears of it after the thaw; one that was passed on
+// before a freeze can still be recorded in it.
 func (c *Channel) Resize(cols, rows uint32) {
-	if c.Hold() == nil {
+	if c.l.alive() == nil {
 		c.wrote(c.t.Resize(cols, rows))
 	}
 }

@@ -154,6 +154,9 @@ func (ch *channel) carry(n ssh.NewChannel) {
 	ch.all.Wait()
 	ch.pumps.Wait()
 	ch.files.close()
+	if s, ok := ch.rec.(*sized); ok {
+		s.settle() // after it the timer has nothing to do
+	}
 }
 
 // nowhere accepts a channel only to say why it leads nowhere.

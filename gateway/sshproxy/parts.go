@@ -96,7 +96,7 @@ type Channel interface {
 	Send(p []byte, w io.Writer) error
 	// Hold waits while the session is frozen. An error means that it ended.
 	Hold() error
-	Resize(cols, rows uint32)
+	Resize(cols, rows uint32) // records it, also while the session is frozen
 	Exit(status *uint32, signal string)
 	Note(text string)
 	// Judge says whether an operation of a file transfer may happen; File

@@ -178,6 +178,9 @@ func (ch *channel) begin(r *ssh.Request, what gateway.Channel) bool {
 		rec.Exit(nil, "")
 		return false
 	}
+	if ch.pty != nil {
+		rec = &sized{Channel: rec}
+	}
 	ch.beginning.Lock()
 	defer ch.beginning.Unlock()
 	ok, err := ch.target.SendRequest(r.Type, true, r.Payload)
@@ -192,23 +195,4 @@ func (ch *channel) begin(r *ssh.Request, what gateway.Channel) bool {
 	r.WantReply = false    // answered
 	ch.start(what, rec)
 	return true
-}
-
-func parseResize(payload []byte) (cols, rows uint32, ok bool) {
-	var m struct{ Cols, Rows, Width, Height uint32 }
-	if ssh.Unmarshal(payload, &m) != nil {
-		return 0, 0, false
-	}
-	return m.Cols, m.Rows, true
-}
-
-func (ch *channel) resize(r *ssh.Request) bool {
-	cols, rows, ok := parseResize(r.Payload)
-	if !ok || ch.pty == nil {
-		return false
-	}
-	if ch.begun() {
-		ch.rec.Resize(cols, rows)
-	}
-	return ch.pass(r)
 }
