@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
@@ -68,6 +70,49 @@ func TestCheckpointWithAnyBitFlippedIsRefused(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestCheckpointFileLagsByAPauseAtMost: commits that come thick and fast share
+// a write, the newest is on disk when the pause is over, and closing waits for
+// no pause.
+func TestCheckpointFileLagsByAPauseAtMost(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "checkpoint")
+	s := testSigner(t)
+	synctest.Test(t, func(t *testing.T) {
+		f, err := OpenCheckpointFile(path, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		keep := func(sizes ...int64) {
+			for _, size := range sizes {
+				n, err := s.Seal(size, tlog.RecordHash([]byte{byte(size)}))
+				if err != nil {
+					t.Fatal(err)
+				}
+				f.Keep(Checkpoint{size, n})
+			}
+			synctest.Wait()
+		}
+		holds := func(when string, want int64) {
+			t.Helper()
+			if got, err := ReadCheckpoint(path); err != nil || got.Size != want {
+				t.Errorf("%s the file is at %d, want %d (%v)", when, got.Size, want, err)
+			}
+		}
+		keep(1)
+		holds("at once", 1)
+		keep(2, 3)
+		holds("within the pause", 1)
+		time.Sleep(checkpointEvery)
+		synctest.Wait()
+		holds("after the pause", 3)
+		keep(4)
+		began := time.Now()
+		if err := f.Close(); err != nil || time.Since(began) > 0 {
+			t.Errorf("closing took %s: %v", time.Since(began), err)
+		}
+		holds("after the close", 4)
+	})
 }
 
 func TestCheckpointFileIsAFloor(t *testing.T) {
