@@ -47,7 +47,8 @@ type Statements interface {
 	Statement(ctx context.Context, digest gateway.Digest) (statement.Signed, error)
 }
 
-// Config is what the room needs. All but Lease, Now and Logger must be set.
+// Config is what the room needs. All but Wake, Lease, Now and Logger must be
+// set.
 type Config struct {
 	Store      Store
 	Statements Statements
@@ -55,10 +56,13 @@ type Config struct {
 	Sessions   Sessions
 	Bus        cluster.Bus
 	Floor      Floor
-	Node       string
-	Lease      time.Duration // how long this node serves without its store
-	Now        func() time.Time
-	Logger     *slog.Logger
+	// Wake, if set, has Run read the store at once: the bus was away, and what
+	// was published meanwhile is lost.
+	Wake   <-chan struct{}
+	Node   string
+	Lease  time.Duration // how long this node serves without its store
+	Now    func() time.Time
+	Logger *slog.Logger
 }
 
 // Service is the gate of one node.
@@ -69,6 +73,7 @@ type Service struct {
 	sessions Sessions
 	bus      cluster.Bus
 	floor    Floor
+	wake     <-chan struct{}
 	node     string
 	lease    time.Duration
 	now      func() time.Time
@@ -93,7 +98,7 @@ func New(c Config) (*Service, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Service{
-		store: c.Store, stmts: c.Statements, chain: c.Chain, sessions: c.Sessions, bus: c.Bus, floor: c.Floor,
+		store: c.Store, stmts: c.Statements, chain: c.Chain, sessions: c.Sessions, bus: c.Bus, floor: c.Floor, wake: c.Wake,
 		node: c.Node, lease: c.Lease, now: c.Now, log: c.Logger, watchers: map[string]map[chan Progress]struct{}{},
 	}, nil
 }
