@@ -90,6 +90,7 @@ type Session struct {
 	Person   string       `json:"person"`
 	Vendor   string       `json:"vendor"`
 	Target   string       `json:"target"`
+	Zone     string       `json:"zone,omitempty"` // of the target, when the session was opened
 	Account  string       `json:"account"`
 	Protocol TargetKind   `json:"protocol"`
 	Node     string       `json:"node"`
@@ -97,6 +98,7 @@ type Session struct {
 	Client   string       `json:"client"` // what the client calls itself, made printable
 	Touch    Digest       `json:"touch"`  // the statement that was signed to open it
 	Epochs   Epochs       `json:"epochs"`
+	Wide     WideEpochs   `json:"wide_epochs,omitempty"` // when the session was opened
 	State    SessionState `json:"state"`
 	Started  time.Time    `json:"started"`
 	Until    time.Time    `json:"until"`           // the window's end

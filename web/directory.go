@@ -47,7 +47,7 @@ func (s *Server) vendor(v *visit) error {
 		"People":   slices.DeleteFunc(slices.Clone(people), func(p gateway.Person) bool { return p.Vendor != name }),
 		"Targets":  slices.DeleteFunc(slices.Clone(targets), func(t gateway.Target) bool { return t.Removed || !slices.Contains(t.Vendors, name) }),
 		"Sessions": api.WithCounts(sessions, s.rooms.Sessions.Live()),
-		"Shut":     slices.DeleteFunc(slices.Clone(shut), func(o gateway.Suspension) bool { return !o.Scope.Covers(name, "") }),
+		"Shut":     slices.DeleteFunc(slices.Clone(shut), func(o gateway.Suspension) bool { return !o.Scope.Covers(gateway.Reach{Vendor: name}) }),
 		"MaySee":   api.Holds(v.who.Person, api.Review), "MayAdmit": s.mayAdmit(v, statement.KindVendor), "MayShut": api.Holds(v.who.Person, api.Suspending),
 	})
 }

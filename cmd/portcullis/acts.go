@@ -240,7 +240,11 @@ func (r *rooms) suspendAct() api.Act {
 	return api.Act{
 		Draft: func(ctx context.Context, by gateway.Person, _ *gateway.Login, raw json.RawMessage) (statement.Body, error) {
 			return drafted(raw, func(in api.SuspendParams) (*statement.Suspend, error) {
-				return r.killswitch.DraftSuspend(ctx, by, in.Scope, in.Reason)
+				closing, err := in.Closing(time.Now())
+				if err != nil {
+					return nil, err
+				}
+				return r.killswitch.DraftSuspend(ctx, by, in.Scope, closing, in.Reason)
 			})
 		},
 		Commit: func(ctx context.Context, s statement.Signed) (any, error) { return r.killswitch.Suspend(ctx, s) },

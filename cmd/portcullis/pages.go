@@ -73,7 +73,7 @@ func (g shownGate) Preview(ctx context.Context, scope gateway.Scope) (api.Suspen
 	}
 	people, err := g.rooms.directory.People(ctx)
 	for _, x := range people {
-		if scope.Covers(x.Vendor, x.Name) && x.State != gateway.Removed {
+		if scope.Covers(gateway.Reach{Vendor: x.Vendor, Person: x.Name}) && x.State != gateway.Removed {
 			out.People = append(out.People, x)
 		}
 	}

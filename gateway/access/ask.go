@@ -126,6 +126,9 @@ func (s *Service) draft(ctx context.Context, p gateway.Person, in AskInput) (dra
 	if err != nil {
 		return draft{}, err
 	}
+	if err := s.chain.Open(ctx, reach(who.Vendor, who.Name, target), now); err != nil {
+		return draft{}, err
+	}
 	d := draft{terms: terms, ask: statement.Ask{
 		ID: gateway.NewID("req", now), Person: who.Name, Vendor: who.Vendor, Target: target.Name, TargetStatement: target.Statement, Account: account.Name,
 		From: terms.From, To: terms.To, Seconds: int64(terms.Length / time.Second), Abilities: terms.Abilities, Reason: in.Reason, Ticket: in.Ticket,

@@ -154,7 +154,11 @@ func (s *Service) place(ctx context.Context, b *basis) error {
 	if b.account, ok = b.target.Account(b.ask.Account); !ok {
 		return broken("target %s has no account %s", b.ask.Target, b.ask.Account)
 	}
-	return nil
+	return s.chain.Open(ctx, reach(b.ask.Vendor, b.ask.Person, b.target), b.ask.Asked)
+}
+
+func reach(vendor, person string, t gateway.Target) gateway.Reach {
+	return gateway.Reach{Vendor: vendor, Person: person, Target: t.Name, Zone: t.Zone, Protocol: t.Kind}
 }
 
 // approval verifies one stored approval: the signature, the signer's roles of

@@ -14,7 +14,8 @@ type Order struct {
 	Suspension string        `json:"suspension"`
 	Scope      gateway.Scope `json:"scope"`
 	Epoch      uint64        `json:"epoch"`
-	Ordered    time.Time     `json:"ordered"`
+	gateway.Closing
+	Ordered time.Time `json:"ordered"`
 }
 
 // Handler carries an order out on one node and answers with what it measured.

@@ -47,7 +47,7 @@ func TestSuspend(t *testing.T) {
 
 func TestSuspendRefuses(t *testing.T) {
 	w := newWorld(t)
-	draft, err := w.k.DraftSuspend(t.Context(), gateway.Person{}, acme, "r")
+	draft, err := w.k.DraftSuspend(t.Context(), gateway.Person{}, acme, gateway.Closing{}, "r")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestSuspendRefuses(t *testing.T) {
 		w.store.down = nil
 	})
 	t.Run("unknown vendor", func(t *testing.T) {
-		_, err := w.k.DraftSuspend(t.Context(), gateway.Person{}, gateway.Scope{Kind: gateway.ScopeVendor, Name: "nobody"}, "r")
+		_, err := w.k.DraftSuspend(t.Context(), gateway.Person{}, gateway.Scope{Kind: gateway.ScopeVendor, Name: "nobody"}, gateway.Closing{}, "r")
 		if !gateway.IsCode(err, gateway.CodeNotFound) {
 			t.Errorf("got %v", err)
 		}
@@ -155,7 +155,7 @@ func TestReportNamesASilentNode(t *testing.T) {
 // start finishes the report.
 func TestRecoverFinishesTheReport(t *testing.T) {
 	w := newWorld(t)
-	draft, err := w.k.DraftSuspend(t.Context(), gateway.Person{}, acme, "r")
+	draft, err := w.k.DraftSuspend(t.Context(), gateway.Person{}, acme, gateway.Closing{}, "r")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -334,7 +334,7 @@ func TestOrderFromAnotherNode(t *testing.T) {
 
 func TestWatchSeesTheEnd(t *testing.T) {
 	w := newWorld(t)
-	b, err := w.k.DraftSuspend(t.Context(), gateway.Person{}, acme, "r")
+	b, err := w.k.DraftSuspend(t.Context(), gateway.Person{}, acme, gateway.Closing{}, "r")
 	if err != nil {
 		t.Fatal(err)
 	}

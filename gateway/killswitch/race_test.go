@@ -75,11 +75,11 @@ func newPlant(t *testing.T) *plant {
 
 func (p *plant) epoch() uint64 {
 	p.t.Helper()
-	v, _, err := p.db.KillSwitch().Epochs(p.t.Context())
+	v, err := p.db.KillSwitch().Standings(p.t.Context())
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	return v["acme"].Epoch
+	return v[acme].Epoch
 }
 
 // letIn begins a new epoch by hand, as a restoration would.
@@ -150,7 +150,7 @@ func TestSuspendAgainstOpening(t *testing.T) {
 			Grant: grantID, Request: gateway.DigestOf([]byte("ask")), Person: "ana", Vendor: "acme", Target: "pump-7", Account: "root",
 			Abilities: gateway.Abilities{Shell: true}, From: now, To: now.Add(time.Hour), Binding: statement.BindSSH, Transport: "aa",
 		})
-		draft, err := p.k.DraftSuspend(t.Context(), gateway.Person{}, acme, "race")
+		draft, err := p.k.DraftSuspend(t.Context(), gateway.Person{}, acme, gateway.Closing{}, "race")
 		if err != nil {
 			t.Fatal(err)
 		}

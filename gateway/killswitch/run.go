@@ -34,26 +34,28 @@ func (s *Service) Run(ctx context.Context) error {
 }
 
 // hear carries out an order that another node has made durable.
-func (s *Service) hear(_ context.Context, o cluster.Order) gateway.NodeReport {
+func (s *Service) hear(ctx context.Context, o cluster.Order) gateway.NodeReport {
 	if err := s.floor.Raise(epochSubject(o.Scope), o.Epoch); err != nil {
 		s.log.Error("floor not raised", "scope", o.Scope.String(), "error", err)
 	}
-	return s.endHere(o.Scope, o.Suspension)
+	return s.closeHere(ctx, gateway.Suspension{ID: o.Suspension, Scope: o.Scope, Closing: o.Closing})
 }
 
 // watch is Run's memory of the store: the monotonic time of the last reading
-// that was answered, taken before it was asked for.
+// that was answered, taken before it was asked for, and the orders that it has
+// read.
 type watch struct {
 	s     *Service
 	heard time.Time
 	lost  bool
+	known map[gateway.Scope]replayed
 }
 
 func (w *watch) poll(ctx context.Context) {
 	asked := time.Now()
 	// A store that hangs must not outlast the lease.
 	ask, cancel := context.WithTimeout(ctx, min(PollWait, max(w.s.lease-time.Since(w.heard), PollEvery)))
-	vendors, people, err := w.s.store.Epochs(ask)
+	all, err := w.s.store.Standings(ask)
 	cancel()
 	if err != nil {
 		w.silence(ctx, err)
@@ -62,7 +64,7 @@ func (w *watch) poll(ctx context.Context) {
 	back := w.lost
 	away := time.Since(w.heard)
 	w.heard, w.lost = asked, false
-	w.s.endForbidden(vendors, people)
+	w.enforce(ctx, all)
 	if back {
 		w.s.storeBack(ctx, away)
 	}
@@ -80,22 +82,33 @@ func (w *watch) silence(ctx context.Context, err error) {
 	w.s.sessions.EndAll(func(gateway.Session) bool { return true }, &gateway.Ended{Reason: gateway.EndStore})
 }
 
-// endForbidden ends what is not active any more, or is of an older epoch.
-func (s *Service) endForbidden(vendors, people map[string]Standing) {
-	forbidden := func(l gateway.Session) bool {
-		p, ok := people[l.Person]
-		if !ok || p.State != gateway.Active || p.Epoch > l.Epochs.Person {
-			return true
+// enforce does to every live session what the orders over it say. It is done
+// anew each second and changes nothing that stands already.
+func (w *watch) enforce(ctx context.Context, all Standings) {
+	cut, held := map[string]bool{}, map[string]bool{}
+	for _, l := range w.s.sessions.Live() {
+		f := w.judge(ctx, l, all)
+		switch {
+		case f.cut:
+			cut[l.ID] = true
+			continue
+		case f.held && l.Frozen.IsZero():
+			held[l.ID] = true
 		}
-		v, ok := vendors[l.Vendor]
-		return l.Vendor != "" && (!ok || v.State != gateway.Active || v.Epoch > l.Epochs.Vendor)
-	}
-	for _, l := range s.sessions.Live() {
-		if forbidden(l) {
-			s.sessions.EndAll(forbidden, &gateway.Ended{Reason: gateway.EndSuspended})
-			return
+		if !f.until.IsZero() {
+			w.s.sessions.Shorten(l.ID, f.until, suspended(f.order))
 		}
 	}
+	if len(cut) > 0 {
+		w.s.sessions.EndAll(func(l gateway.Session) bool { return cut[l.ID] }, &gateway.Ended{Reason: gateway.EndSuspended})
+	}
+	if len(held) > 0 {
+		w.s.sessions.HoldAll(ctx, func(l gateway.Session) bool { return held[l.ID] }, "gateway", "")
+	}
+}
+
+func suspended(order string) *gateway.Ended {
+	return &gateway.Ended{Reason: gateway.EndSuspended, Detail: "order " + order}
 }
 
 func (s *Service) storeBack(ctx context.Context, away time.Duration) {

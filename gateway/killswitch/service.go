@@ -27,13 +27,19 @@ const (
 // Chain verifies who signed; *trust.Chain is one.
 type Chain interface {
 	CheckFresh(ctx context.Context, s statement.Signed) (trust.Checked, error)
+	// Standing replays a scope's signed orders: what a row says of them is not
+	// believed.
+	Standing(ctx context.Context, scope gateway.Scope) (trust.Standing, error)
+	Person(ctx context.Context, name string) (gateway.Person, error)
 }
 
-// Sessions is what the gate ends; *session.Manager is one. EndAll answers with
-// what was measured closed.
+// Sessions is what the gate ends; *session.Manager is one. EndAll and HoldAll
+// answer with what was measured.
 type Sessions interface {
 	Live() []gateway.Session
 	EndAll(match func(gateway.Session) bool, cause *gateway.Ended) []gateway.ClosedSession
+	HoldAll(ctx context.Context, match func(gateway.Session) bool, by, word string) []gateway.ClosedSession
+	Shorten(id string, until time.Time, cause *gateway.Ended)
 }
 
 // Floor remembers epochs outside the store; *trust.Floor is one.
@@ -173,10 +179,13 @@ func epochSubject(scope gateway.Scope) string { return string(scope.Kind) + "-ep
 
 func (s *Service) event(name audit.Name, by string, scope gateway.Scope) audit.Event {
 	e := audit.Event{Name: name, At: gateway.Instant(s.now()), Actor: by}
-	if scope.Kind == gateway.ScopeVendor {
+	switch scope.Kind {
+	case gateway.ScopeVendor:
 		e.Vendor = scope.Name
-	} else {
+	case gateway.ScopePerson:
 		e.Person = scope.Name
+	case gateway.ScopeTarget:
+		e.Target = scope.Name
 	}
 	return e
 }

@@ -13,13 +13,17 @@ import (
 type Store interface {
 	Suspension(ctx context.Context, id string) (gateway.Suspension, error)
 	Suspensions(ctx context.Context) ([]gateway.Suspension, error) // newest first, at most 200
-	// Epochs reads the state and epoch of every vendor and person: the
-	// suspension log that each node reads each second.
-	Epochs(ctx context.Context) (vendors, people map[string]Standing, err error)
+	// Standings reads the state and epoch of every vendor and person, and of
+	// every wide scope that was ever closed: what each node reads each second.
+	Standings(ctx context.Context) (Standings, error)
 	Update(ctx context.Context, f func(Tx) error) error
 }
 
-// Standing is the state of a vendor or a person.
+// Standings is what stands of every scope. A wide scope that is not there was
+// never closed.
+type Standings map[gateway.Scope]Standing
+
+// Standing is the state of a scope.
 type Standing struct {
 	State gateway.State
 	Epoch uint64

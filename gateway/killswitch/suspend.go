@@ -3,6 +3,7 @@ package killswitch
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -15,13 +16,48 @@ import (
 
 // DraftSuspend draws up the order for the scope as it stands now. Nothing is
 // changed; the person signs it, and Suspend carries it out.
-func (s *Service) DraftSuspend(ctx context.Context, _ gateway.Person, scope gateway.Scope, reason string) (*statement.Suspend, error) {
+func (s *Service) DraftSuspend(ctx context.Context, _ gateway.Person, scope gateway.Scope, c gateway.Closing, reason string) (*statement.Suspend, error) {
 	st, err := s.standing(ctx, scope)
 	if err != nil {
 		return nil, err
 	}
-	b := &statement.Suspend{ID: gateway.NewID("sus", s.now()), Scope: scope, Epoch: st.Epoch + 1, Reason: reason}
-	return b, b.Check()
+	b := &statement.Suspend{ID: gateway.NewID("sus", s.now()), Scope: scope, Epoch: st.Epoch + 1, Mode: c.Mode, Until: gateway.Instant(c.Until), Except: c.Except, Reason: reason}
+	if b.Mode == gateway.ModeCut {
+		b.Mode = ""
+	}
+	if err := b.Check(); err != nil {
+		return nil, err
+	}
+	if err := b.CheckTimes(s.now()); err != nil {
+		return nil, err
+	}
+	return b, s.mayExcept(ctx, b)
+}
+
+// mayExcept holds exceptions to sessions that are live under the scope, and
+// to owners of the staff.
+func (s *Service) mayExcept(ctx context.Context, b *statement.Suspend) error {
+	if len(b.Except) == 0 {
+		return nil
+	}
+	var live []gateway.Session
+	err := s.store.Update(ctx, func(tx Tx) (err error) { live, err = tx.LiveSessions(b.Scope); return err })
+	if err != nil {
+		return err
+	}
+	for _, e := range b.Except {
+		if !slices.ContainsFunc(live, func(l gateway.Session) bool { return l.ID == e.Session }) {
+			return gateway.Invalid("except", "session %s is not live under %s", e.Session, b.Scope)
+		}
+		owner, err := s.chain.Person(ctx, e.Owner)
+		if err != nil {
+			return err
+		}
+		if owner.Vendor != "" || owner.State != gateway.Active {
+			return gateway.Invalid("except", "%s is not an active person of the staff, so cannot answer for session %s", e.Owner, e.Session)
+		}
+	}
+	return nil
 }
 
 // Suspend carries a signed order out: verified, made durable in one
@@ -38,9 +74,12 @@ func (s *Service) Suspend(ctx context.Context, signed statement.Signed) (gateway
 	if !ok {
 		return gateway.Suspension{}, gateway.Invalid("statement", "this statement agrees to something else than a suspension")
 	}
+	if err := body.CheckTimes(checked.Statement.At); err != nil {
+		return gateway.Suspension{}, err
+	}
 	ctx = context.WithoutCancel(ctx)
 	sus := gateway.Suspension{
-		ID: body.ID, Scope: body.Scope, Epoch: body.Epoch, Reason: body.Reason, By: checked.Signer.Name,
+		ID: body.ID, Scope: body.Scope, Epoch: body.Epoch, Closing: body.Closing(), Reason: body.Reason, By: checked.Signer.Name,
 		Statement: signed.Digest, Ordered: gateway.Instant(s.now()),
 	}
 	report, err := s.order(ctx, sus, signed)
@@ -103,11 +142,11 @@ func (s *Service) carryOut(ctx context.Context, sus gateway.Suspension, r *gatew
 			s.log.Error("floor not raised; the store keeps the scope out", "scope", sus.Scope.String(), "error", err)
 		}
 	})
-	r.Nodes = []gateway.NodeReport{s.endHere(sus.Scope, sus.ID)}
+	r.Nodes = []gateway.NodeReport{s.closeHere(ctx, sus)}
 	floor.Wait()
 	ask, cancel := context.WithTimeout(ctx, AnswerWait)
 	defer cancel()
-	others, err := s.bus.Publish(ask, s.node, cluster.Order{Suspension: sus.ID, Scope: sus.Scope, Epoch: sus.Epoch, Ordered: sus.Ordered})
+	others, err := s.bus.Publish(ask, s.node, cluster.Order{Suspension: sus.ID, Scope: sus.Scope, Epoch: sus.Epoch, Closing: sus.Closing, Ordered: sus.Ordered})
 	if err != nil {
 		s.log.Error("bus does not carry the order; the other nodes read the store", "error", err)
 		r.Note = "the bus did not carry the order; the other nodes read it from the store"
@@ -118,26 +157,66 @@ func (s *Service) carryOut(ctx context.Context, sus gateway.Suspension, r *gatew
 	return r
 }
 
-// endHere ends the scope's sessions on this node and answers for it.
-func (s *Service) endHere(scope gateway.Scope, id string) gateway.NodeReport {
+// closeHere does to this node's live sessions what the order says, and answers
+// for it.
+func (s *Service) closeHere(ctx context.Context, sus gateway.Suspension) gateway.NodeReport {
 	n := gateway.NodeReport{Node: s.node, Answered: true}
-	n.LiveBefore = s.countLive(scope)
-	n.Sessions = s.sessions.EndAll(func(l gateway.Session) bool { return scope.Covers(l.Vendor, l.Person) },
-		&gateway.Ended{Reason: gateway.EndSuspended, Detail: "order " + id})
+	now := s.now()
+	before := s.liveUnder(sus.Scope)
+	n.LiveBefore = len(before)
+	meant := func(l gateway.Session) bool {
+		_, excepted := sus.Excepted(l.ID, now)
+		return !excepted && sus.Scope.Covers(l.Reach())
+	}
+	switch sus.Mode {
+	case gateway.ModeFreeze:
+		n.Sessions = s.sessions.HoldAll(ctx, meant, sus.By, "")
+	case gateway.ModeDrain, gateway.ModeNoNew:
+	default:
+		n.Sessions = s.sessions.EndAll(meant, suspended(sus.ID))
+	}
 	n.LiveBefore = max(n.LiveBefore, len(n.Sessions))
-	n.LiveAfter = s.countLive(scope)
-	return n
-}
-
-func (s *Service) countLive(scope gateway.Scope) int {
-	n := 0
-	for _, l := range s.sessions.Live() {
-		if scope.Covers(l.Vendor, l.Person) {
-			n++
+	for _, l := range s.liveUnder(sus.Scope) {
+		fate := s.spare(sus, l, now)
+		if fate == "" {
+			n.LiveAfter++
+			continue
 		}
+		if fate == gateway.FateFrozen {
+			continue // it stands among the sessions already
+		}
+		n.Left++
+		n.Sessions = append(n.Sessions, gateway.ClosedSession{Session: l.ID, Person: l.Person, Target: l.Target, Protocol: l.Protocol, Fate: fate})
 	}
 	return n
 }
+
+// spare sees to a session that the order itself leaves, and says how; "" is
+// one that should not be there.
+func (s *Service) spare(sus gateway.Suspension, l gateway.Session, now time.Time) gateway.Fate {
+	if e, ok := sus.Excepted(l.ID, now); ok {
+		s.sessions.Shorten(l.ID, e.Until, suspended(sus.ID))
+		return gateway.FateExcepted
+	}
+	switch sus.Mode {
+	case gateway.ModeFreeze:
+		if !l.Frozen.IsZero() {
+			return gateway.FateFrozen
+		}
+	case gateway.ModeDrain:
+		s.sessions.Shorten(l.ID, sus.Until, suspended(sus.ID))
+		return gateway.FateDraining
+	case gateway.ModeNoNew:
+		return gateway.FateLeft
+	}
+	return ""
+}
+
+func (s *Service) liveUnder(scope gateway.Scope) []gateway.Session {
+	return slices.DeleteFunc(s.sessions.Live(), func(l gateway.Session) bool { return !scope.Covers(l.Reach()) })
+}
+
+func (s *Service) countLive(scope gateway.Scope) int { return len(s.liveUnder(scope)) }
 
 func verdict(nodes []gateway.NodeReport, bus error) gateway.Verdict {
 	v := gateway.Pass
@@ -154,7 +233,7 @@ func verdict(nodes []gateway.NodeReport, bus error) gateway.Verdict {
 			return gateway.Fail
 		}
 		for _, c := range n.Sessions {
-			if !c.Closed {
+			if !c.Closed && c.Fate == "" {
 				return gateway.Fail
 			}
 		}

@@ -28,7 +28,7 @@ var acme = gateway.Scope{Kind: gateway.ScopeVendor, Name: "acme"}
 // memStore keeps one test's orders: a transaction at a time, all or nothing.
 type memStore struct {
 	mu         sync.Mutex
-	standings  map[gateway.Scope]killswitch.Standing
+	standings  killswitch.Standings
 	orders     map[string]gateway.Suspension
 	halves     map[string][]killswitch.Restoration
 	statements map[gateway.Digest]statement.Signed
@@ -41,7 +41,7 @@ type memStore struct {
 
 func newMemStore() *memStore {
 	return &memStore{
-		standings: map[gateway.Scope]killswitch.Standing{acme: {State: gateway.Active, Epoch: 1}, {Kind: gateway.ScopeVendor, Name: "other"}: {State: gateway.Active, Epoch: 1},
+		standings: killswitch.Standings{acme: {State: gateway.Active, Epoch: 1}, {Kind: gateway.ScopeVendor, Name: "other"}: {State: gateway.Active, Epoch: 1},
 			{Kind: gateway.ScopePerson, Name: "ana"}: {State: gateway.Active, Epoch: 1}, {Kind: gateway.ScopePerson, Name: "bob"}: {State: gateway.Active, Epoch: 1}},
 		orders: map[string]gateway.Suspension{}, halves: map[string][]killswitch.Restoration{}, statements: map[gateway.Digest]statement.Signed{}, failAfter: -1,
 	}
@@ -65,7 +65,7 @@ func (s *memStore) Suspensions(context.Context) ([]gateway.Suspension, error) {
 	return list, nil
 }
 
-func (s *memStore) Epochs(ctx context.Context) (vendors, people map[string]killswitch.Standing, err error) {
+func (s *memStore) Standings(ctx context.Context) (killswitch.Standings, error) {
 	s.mu.Lock()
 	down, hang := s.down, s.hang
 	defer s.mu.Unlock()
@@ -73,20 +73,9 @@ func (s *memStore) Epochs(ctx context.Context) (vendors, people map[string]kills
 		s.mu.Unlock()
 		<-ctx.Done()
 		s.mu.Lock()
-		return nil, nil, ctx.Err()
+		return nil, ctx.Err()
 	}
-	if down != nil {
-		return nil, nil, down
-	}
-	vendors, people = map[string]killswitch.Standing{}, map[string]killswitch.Standing{}
-	for k, v := range s.standings {
-		if k.Kind == gateway.ScopeVendor {
-			vendors[k.Name] = v
-		} else {
-			people[k.Name] = v
-		}
-	}
-	return vendors, people, nil
+	return maps.Clone(s.standings), down
 }
 
 func (s *memStore) Statement(_ context.Context, d gateway.Digest) (statement.Signed, error) {
@@ -120,7 +109,7 @@ func (s *memStore) Update(_ context.Context, f func(killswitch.Tx) error) error 
 }
 
 type memTx struct {
-	standings  map[gateway.Scope]killswitch.Standing
+	standings  killswitch.Standings
 	orders     map[string]gateway.Suspension
 	halves     map[string][]killswitch.Restoration
 	statements map[gateway.Digest]statement.Signed
@@ -138,13 +127,16 @@ func (t *memTx) PutStatement(s statement.Signed) error {
 }
 func (t *memTx) Standing(sc gateway.Scope) (killswitch.Standing, error) {
 	st, ok := t.standings[sc]
-	if !ok {
+	switch {
+	case !ok && sc.Wide():
+		return killswitch.Standing{State: gateway.Active, Epoch: 1}, nil
+	case !ok:
 		return st, gateway.ErrNotFound
 	}
 	return st, nil
 }
 func (t *memTx) SetStanding(sc gateway.Scope, from uint64, to killswitch.Standing, _ time.Time) error {
-	if t.standings[sc].Epoch != from {
+	if max(1, t.standings[sc].Epoch) != from {
 		return gateway.ErrStale
 	}
 	t.standings[sc] = to
@@ -168,8 +160,34 @@ func (t *memTx) PutRestoration(id string, _ uint64, signer string, d gateway.Dig
 	return t.halves[id], nil
 }
 
-// chain believes whoever the statement says signed it.
-type chain struct{ err error }
+// chain believes whoever the statement says signed it, and reads the orders
+// out of the store's statements.
+type chain struct {
+	err   error
+	store *memStore
+}
+
+func (c *chain) Person(_ context.Context, name string) (gateway.Person, error) {
+	return gateway.Person{Name: name, State: gateway.Active}, nil
+}
+
+func (c *chain) Standing(_ context.Context, scope gateway.Scope) (trust.Standing, error) {
+	c.store.mu.Lock()
+	defer c.store.mu.Unlock()
+	row := c.store.standings[scope]
+	st := trust.Standing{State: row.State, Epoch: row.Epoch}
+	for _, s := range c.store.statements {
+		_, body, err := s.Parse()
+		if err != nil {
+			return st, err
+		}
+		if b, ok := body.(*statement.Suspend); ok && b.Scope == scope {
+			st.Orders = append(st.Orders, trust.Order{ID: b.ID, Epoch: b.Epoch, Closing: b.Closing()})
+		}
+	}
+	slices.SortFunc(st.Orders, func(a, b trust.Order) int { return int(a.Epoch) - int(b.Epoch) })
+	return st, c.err
+}
 
 func (c *chain) CheckFresh(_ context.Context, s statement.Signed) (trust.Checked, error) {
 	if c.err != nil {
@@ -181,10 +199,33 @@ func (c *chain) CheckFresh(_ context.Context, s statement.Signed) (trust.Checked
 
 // sessions is a registry of rows.
 type sessions struct {
-	mu    sync.Mutex
-	live  []gateway.Session
-	stuck bool
-	ends  []gateway.EndReason
+	mu        sync.Mutex
+	live      []gateway.Session
+	stuck     bool
+	ends      []gateway.EndReason
+	shortened map[string]time.Time
+}
+
+func (s *sessions) HoldAll(_ context.Context, match func(gateway.Session) bool, by, _ string) []gateway.ClosedSession {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []gateway.ClosedSession
+	for i, l := range s.live {
+		if match(l) {
+			s.live[i].Frozen, s.live[i].FrozenBy = time.Now(), by
+			out = append(out, gateway.ClosedSession{Session: l.ID, Fate: gateway.FateFrozen})
+		}
+	}
+	return out
+}
+
+func (s *sessions) Shorten(id string, until time.Time, _ *gateway.Ended) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.shortened == nil {
+		s.shortened = map[string]time.Time{}
+	}
+	s.shortened[id] = until
 }
 
 func (s *sessions) Live() []gateway.Session {
@@ -236,7 +277,8 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, store: newMemStore(), chain: &chain{}, bus: cluster.NewLocal(10*time.Second, nil), floor: &floor{at: map[string]uint64{}}, key: key}
+	w := &world{t: t, store: newMemStore(), bus: cluster.NewLocal(10*time.Second, nil), floor: &floor{at: map[string]uint64{}}, key: key}
+	w.chain = &chain{store: w.store}
 	w.ses = &sessions{live: []gateway.Session{
 		{ID: "ses_1", Vendor: "acme", Person: "ana", Epochs: gateway.Epochs{Vendor: 1, Person: 1}},
 		{ID: "ses_2", Vendor: "other", Person: "bob", Epochs: gateway.Epochs{Vendor: 1, Person: 1}},
@@ -264,7 +306,7 @@ func (w *world) by(signer string, body statement.Body) statement.Signed {
 
 func (w *world) suspend(signer string) (gateway.Suspension, error) {
 	w.t.Helper()
-	b, err := w.k.DraftSuspend(w.t.Context(), gateway.Person{Name: signer}, acme, "breach in the news")
+	b, err := w.k.DraftSuspend(w.t.Context(), gateway.Person{Name: signer}, acme, gateway.Closing{}, "breach in the news")
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -48,10 +48,24 @@ func (g *gate) leave() {
 	}
 }
 
+// bar lets nobody in any more. A gate that is barred stays as it is.
+func (g *gate) bar() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.shut == nil {
+		g.shut = make(chan struct{})
+	}
+}
+
 // close lets nobody in any more and waits, for at most wait, for those inside.
 func (g *gate) close(wait time.Duration) {
+	g.bar()
+	g.settle(wait)
+}
+
+// settle waits, for at most wait, for those inside.
+func (g *gate) settle(wait time.Duration) {
 	g.mu.Lock()
-	g.shut = make(chan struct{})
 	if g.past == 0 {
 		g.mu.Unlock()
 		return
@@ -116,8 +130,11 @@ func (m *Manager) Thaw(ctx context.Context, id, by string) error {
 	}
 	defer done()
 	now := l.Session()
-	if now.Frozen.IsZero() {
+	switch {
+	case now.Frozen.IsZero():
 		return gateway.Conflict("frozen", "session %s is not frozen", id)
+	case l.isOrdered():
+		return gateway.Refused("suspended", "end it, or restore what was suspended", "session %s is held by an order of suspension, which no thaw lifts", id)
 	}
 	now.Frozen, now.FrozenBy = time.Time{}, ""
 	if err := l.announce(ctx, now, audit.SessionThawed, by, ""); err != nil {

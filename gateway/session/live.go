@@ -30,6 +30,7 @@ type Live struct {
 	notices chan string
 	input   gate          // every byte and request from the engineer passes it
 	turn    chan struct{} // held by the one who freezes or thaws
+	shorter chan struct{} // cap 1: cutAt was set
 
 	admitted      atomic.Bool  // both looks at the epochs have held; nothing attaches before
 	stopping      atomic.Bool  // stop has begun: bytes shown from now on count as after
@@ -53,6 +54,9 @@ type Live struct {
 	endedRow  *gateway.Session
 	frozen    time.Time // zero: not
 	frozenBy  string
+	ordered   bool                        // held by an order of suspension: no thaw lifts it
+	cutAt     time.Time                   // zero, or when an order ends it
+	cutCause  *gateway.Ended              // of cutAt
 	running   map[gateway.ChannelKind]int // open channels
 	watchers  []string                    // who watches now, in the order of their coming; one who watches twice is in it twice
 }
@@ -60,11 +64,11 @@ type Live struct {
 func (m *Manager) newLive(o Opening, e Entitlement) *Live {
 	now := m.now()
 	l := &Live{
-		m: m, ent: e, opened: time.Now(), notices: make(chan string, 4), turn: make(chan struct{}, 1),
+		m: m, ent: e, opened: time.Now(), notices: make(chan string, 4), turn: make(chan struct{}, 1), shorter: make(chan struct{}, 1),
 		socketsClosed: make(chan struct{}), done: make(chan struct{}),
 		row: gateway.Session{
 			ID: gateway.NewID("ses", now), Grant: e.Grant.ID, Request: e.Grant.Request, Person: e.Person.Name, Vendor: e.Person.Vendor,
-			Target: e.Target.Name, Account: e.Account.Name, Protocol: o.Protocol, Node: m.node, Source: o.Source, Client: o.Client,
+			Target: e.Target.Name, Zone: e.Target.Zone, Account: e.Account.Name, Protocol: o.Protocol, Node: m.node, Source: o.Source, Client: o.Client,
 			Touch: o.Touch.Digest, Epochs: e.Grant.Epochs, State: gateway.SessionStarting, Started: gateway.Instant(now), Until: gateway.Instant(e.To),
 		},
 	}

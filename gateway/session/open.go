@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/netip"
 
 	"github.com/portcullis/portcullis/gateway"
@@ -158,6 +159,10 @@ func fromNetworks(v gateway.Vendor, source string) error {
 // event is durable before anything is dialled (P9).
 func (m *Manager) announce(ctx context.Context, l *Live) error {
 	return m.store.Update(ctx, func(tx Tx) error {
+		var err error
+		if l.row.Wide, _, err = tx.Wide(l.row.Reach()); err != nil {
+			return err
+		}
 		if err := l.epochsHold(tx); err != nil {
 			return err
 		}
@@ -201,7 +206,14 @@ func (l *Live) epochsHold(tx Tx) error {
 	if err := active(vendorActive, personActive); err != nil {
 		return err
 	}
-	if now != l.row.Epochs {
+	wide, open, err := tx.Wide(l.row.Reach())
+	if err != nil {
+		return err
+	}
+	if !open {
+		return &gateway.Ended{Reason: gateway.EndSuspended}
+	}
+	if now != l.row.Epochs || !maps.Equal(wide, l.row.Wide) {
 		return &gateway.Ended{Reason: gateway.EndSuspended, Detail: "the grant is from before the last suspension; ask anew"}
 	}
 	return nil

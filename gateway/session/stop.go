@@ -49,7 +49,8 @@ func (l *Live) run() {
 // monotonic timer, which a clock stepped back cannot move, and by a look at
 // the wall clock each second, so that a clock stepped forward ends it too.
 func (l *Live) watch() {
-	left := l.row.Until.Sub(l.m.now())
+	until, why := l.ends()
+	left := until.Sub(l.m.now())
 	deadline := time.NewTimer(left)
 	defer deadline.Stop()
 	tick := time.NewTicker(SecondTick)
@@ -59,19 +60,24 @@ func (l *Live) watch() {
 	idle := false // warned that nothing happens
 	failed := l.rec.Failed()
 	for {
-		next = l.warn(ends, next)
+		next = l.warn(until, ends, next)
 		select {
 		case <-l.ctx.Done():
 			return
+		case <-l.shorter:
+			until, why = l.ends()
+			left = until.Sub(l.m.now())
+			ends = time.Now().Add(left)
+			deadline.Reset(left)
 		case err := <-failed:
 			failed = nil // it is closed after its one error
 			l.m.log.Error("recorder failed", "session", l.row.ID, "error", err)
 			l.End(gateway.EndRecorder, "", "")
 		case <-deadline.C:
-			l.End(gateway.EndWindow, "", "")
+			l.end(why)
 		case <-tick.C:
-			if !l.m.now().Before(l.row.Until) {
-				l.End(gateway.EndWindow, "", "")
+			if !l.m.now().Before(until) {
+				l.end(why)
 			}
 			if since := l.writing.Load(); since != 0 && time.Now().UnixNano()-since > int64(RecorderStall) {
 				l.End(gateway.EndRecorder, "", "")
@@ -84,14 +90,18 @@ func (l *Live) watch() {
 // warn tells what is left of the window, once for each of the warnings, and
 // returns which comes next. A window that begins shorter than a warning is
 // told how short it is.
-func (l *Live) warn(ends time.Time, next int) int {
-	left := min(time.Until(ends), l.row.Until.Sub(l.m.now()))
+func (l *Live) warn(until, ends time.Time, next int) int {
+	left := min(time.Until(ends), until.Sub(l.m.now()))
 	due := next
 	for due < len(warnings) && left <= warnings[due] {
 		due++
 	}
 	if due > next && left > 0 {
-		l.tell(fmt.Sprintf("this session ends in %s, at %s, when the agreed window is over", left.Round(time.Second), stamp(l.row.Until)))
+		what := "when the agreed window is over"
+		if until.Before(l.row.Until) {
+			what = "because access was suspended"
+		}
+		l.tell(fmt.Sprintf("this session ends in %s, at %s, %s", left.Round(time.Second), stamp(until), what))
 	}
 	return due
 }

@@ -33,4 +33,7 @@ type Tx interface {
 	PutSession(s gateway.Session) error // creates or replaces by ID
 	// Epochs reads the current state and epochs inside the transaction.
 	Epochs(vendor, person string) (e gateway.Epochs, vendorActive, personActive bool, err error)
+	// Wide reads, inside the transaction, the epochs of the wide scopes that
+	// cover the reach, of those ever closed, and whether all are open.
+	Wide(r gateway.Reach) (epochs gateway.WideEpochs, open bool, err error)
 }

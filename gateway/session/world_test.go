@@ -109,7 +109,9 @@ func (t *memTx) UseTouch(d gateway.Digest) error {
 	t.used = append(t.used, d)
 	return nil
 }
-func (t *memTx) PutSession(r gateway.Session) error { t.rows[r.ID] = r; return nil }
+func (t *memTx) PutSession(r gateway.Session) error                   { t.rows[r.ID] = r; return nil }
+func (t *memTx) Wide(gateway.Reach) (gateway.WideEpochs, bool, error) { return nil, true, nil }
+
 func (t *memTx) Epochs(string, string) (gateway.Epochs, bool, bool, error) {
 	return t.s.epochs, !t.s.inactive, true, nil
 }

@@ -545,6 +545,8 @@ func (t *tx) UseTouch(d gateway.Digest) error {
 	t.used[d] = true
 	return nil
 }
+func (*tx) Wide(gateway.Reach) (gateway.WideEpochs, bool, error) { return nil, true, nil }
+
 func (t *tx) Epochs(string, string) (gateway.Epochs, bool, bool, error) {
 	return gateway.Epochs{Vendor: 1, Person: 1}, !t.closed, true, nil
 }

@@ -26,7 +26,8 @@ const (
 // Floor is what this machine has seen, kept in a file of its own beside the
 // database: for each subject a number that only rises. The subjects are
 // "vendor:NAME", "person:NAME" and "target:NAME" (version of the statement),
-// "vendor-epoch:NAME" and "person-epoch:NAME", "grant-closed:ID" (1),
+// "vendor-epoch:NAME", "person-epoch:NAME" and the same of every other kind of
+// scope, "grant-closed:ID" (1),
 // "key-removed:CREDENTIAL" and "sshkey-removed:FINGERPRINT" (1, or the moment
 // of removal in Unix microseconds, see Removed).
 //

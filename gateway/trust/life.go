@@ -8,8 +8,8 @@ import (
 	"github.com/portcullis/portcullis/gateway/statement"
 )
 
-// life is what the suspensions and restorations of a vendor or a person add
-// up to: its epochs, oldest first, never empty.
+// life is what the suspensions and restorations of a scope add up to: its
+// epochs, oldest first, never empty.
 type life []span
 
 // span is one stretch of one state.
@@ -17,6 +17,7 @@ type span struct {
 	epoch uint64
 	state gateway.State
 	until time.Time // zero for the last
+	order *fact     // the suspension that began it, if one did
 }
 
 func (l life) now() span { return l[len(l)-1] }
@@ -57,7 +58,10 @@ func (w *walk) live(scope gateway.Scope) (life, error) {
 			if b.Epoch != l.now().epoch+1 {
 				return nil, f.broken("it begins epoch %d, but %s was at epoch %d: an order is missing or stands twice", b.Epoch, scope, l.now().epoch)
 			}
-			l = l.to(span{epoch: b.Epoch, state: gateway.Suspended}, f.st.At)
+			if err := b.CheckTimes(f.st.At); err != nil {
+				return nil, f.wrap("its times", err)
+			}
+			l = l.to(span{epoch: b.Epoch, state: gateway.Suspended, order: f}, f.st.At)
 			open, first = append(open, b.ID), nil
 		case *statement.Restore:
 			if err := restorable(f, b, scope, l, open); err != nil {

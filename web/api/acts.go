@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"time"
 
 	"github.com/portcullis/portcullis/gateway"
 	"github.com/portcullis/portcullis/gateway/statement"
@@ -44,10 +45,21 @@ type (
 		Pending string `json:"pending,omitempty"`
 	}
 	// SuspendParams are those of suspend. Commit answers the gateway.Suspension
-	// with its report.
+	// with its report. Mode is cut where it is empty; Drain is of the mode drain
+	// alone.
 	SuspendParams struct {
-		Scope  gateway.Scope `json:"scope"`
-		Reason string        `json:"reason"`
+		Scope  gateway.Scope  `json:"scope"`
+		Mode   gateway.Mode   `json:"mode,omitempty"`
+		Drain  int64          `json:"drain,omitempty"` // seconds
+		Except []ExceptParams `json:"except,omitempty"`
+		Reason string         `json:"reason"`
+	}
+	// ExceptParams leave one live session alone for some seconds.
+	ExceptParams struct {
+		Session string `json:"session"`
+		Owner   string `json:"owner"`
+		Reason  string `json:"reason"`
+		Seconds int64  `json:"seconds"`
 	}
 	// RestoreParams are those of restore. Report is the SHA-256 of the
 	// forensic report on file.
@@ -66,6 +78,24 @@ type (
 type Invited struct {
 	Invitation gateway.Invitation `json:"invitation"`
 	Link       string             `json:"link"`
+}
+
+// Closing is what the order does to what is live, as of now.
+func (p SuspendParams) Closing(now time.Time) (gateway.Closing, error) {
+	c := gateway.Closing{Mode: p.Mode}
+	if (p.Mode == gateway.ModeDrain) != (p.Drain > 0) || p.Drain < 0 || p.Drain > int64(gateway.MaxDrain/time.Second) {
+		return c, gateway.Invalid("drain", "the mode drain takes a time of at most %s, and no other mode takes one", gateway.MaxDrain)
+	}
+	if p.Drain > 0 {
+		c.Until = now.Add(time.Duration(p.Drain) * time.Second)
+	}
+	for _, e := range p.Except {
+		if e.Seconds <= 0 || e.Seconds > int64(gateway.MaxException/time.Second) {
+			return c, gateway.Invalid("except", "the exception of session %s lasts at most %s", gateway.Quote(e.Session), gateway.MaxException)
+		}
+		c.Except = append(c.Except, gateway.Exception{Session: e.Session, Owner: e.Owner, Reason: e.Reason, Until: gateway.Instant(now.Add(time.Duration(e.Seconds) * time.Second))})
+	}
+	return c, nil
 }
 
 // signers is the floor of roles for drawing up a statement; kinds that a

@@ -204,7 +204,7 @@ func (g gate) Preview(ctx context.Context, scope gateway.Scope) (api.SuspendPrev
 		return p, err
 	}
 	for _, x := range g.World.People {
-		if scope.Covers(x.Vendor, x.Name) {
+		if scope.Covers(gateway.Reach{Vendor: x.Vendor, Person: x.Name}) {
 			p.People = append(p.People, x)
 		}
 	}

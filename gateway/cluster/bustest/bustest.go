@@ -5,6 +5,7 @@ package bustest
 import (
 	"context"
 	"errors"
+	"reflect"
 	"sync"
 	"testing"
 	"time"
@@ -66,7 +67,7 @@ func everyOther(t *testing.T, b cluster.Bus) {
 	if len(r) != 2 || r[0].Node != "node-2" || r[1].Node != "node-3" || !r[0].Answered || r[0].LiveBefore != 7 {
 		t.Errorf("reports = %+v", r)
 	}
-	if len(heard) != 2 || heard["node-2"] != order(2) {
+	if len(heard) != 2 || !reflect.DeepEqual(heard["node-2"], order(2)) {
 		t.Errorf("heard = %+v", heard)
 	}
 }

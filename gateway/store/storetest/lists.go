@@ -146,7 +146,7 @@ func cancels(t *testing.T, db *store.DB) {
 		t.Errorf("eve's login: %v", err)
 	}
 	err = db.KillSwitch().Update(ctx, func(tx killswitchTx) error {
-		_, err := tx.Cancel(gateway.Scope{Kind: "zone", Name: "x"}, "olga", began)
+		_, err := tx.Cancel(gateway.Scope{Kind: "colour", Name: "x"}, "olga", began)
 		return err
 	})
 	if err == nil {
@@ -184,11 +184,12 @@ func epochs(t *testing.T, db *store.DB) {
 	if e, v, p := read(); e != (gateway.Epochs{Vendor: 2, Person: 1}) || v || !p {
 		t.Errorf("after: %v %t %t", e, v, p)
 	}
-	vendors, people, err := db.KillSwitch().Epochs(ctx)
+	all, err := db.KillSwitch().Standings(ctx)
 	ok(t, err)
-	same(t, "epochs of vendors", vendors, map[string]killswitch.Standing{"acme": {State: gateway.Suspended, Epoch: 2}, "nova": {State: gateway.Active, Epoch: 1}})
-	if len(people) != 4 {
-		t.Errorf("epochs of %d people", len(people))
+	same(t, "standing of acme", all[scope], killswitch.Standing{State: gateway.Suspended, Epoch: 2})
+	same(t, "standing of nova", all[gateway.Scope{Kind: gateway.ScopeVendor, Name: "nova"}], killswitch.Standing{State: gateway.Active, Epoch: 1})
+	if len(all) != 6 {
+		t.Errorf("%d standings of two vendors and four people", len(all))
 	}
 	ok(t, db.Session().Update(ctx, func(tx sessionTx) error {
 		e, v, p, err := tx.Epochs("", "olga")

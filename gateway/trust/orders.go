@@ -1,0 +1,70 @@
+package trust
+
+import (
+	"context"
+	"time"
+
+	"github.com/portcullis/portcullis/gateway"
+	"github.com/portcullis/portcullis/gateway/statement"
+)
+
+// Order is one suspension of a scope, as it was signed.
+type Order struct {
+	ID    string
+	Epoch uint64
+	At    time.Time // drawn up
+	gateway.Closing
+}
+
+// Standing is what the statements of a scope add up to: its state and epoch
+// now, and every order that ever closed it, oldest first.
+type Standing struct {
+	State  gateway.State
+	Epoch  uint64
+	Orders []Order
+}
+
+// Standing replays a scope's statements. It believes no row: a store that
+// shows a milder order than the one that was signed makes nothing milder.
+func (c *Chain) Standing(ctx context.Context, scope gateway.Scope) (Standing, error) {
+	w := c.walk(ctx)
+	l, err := w.live(scope)
+	if err != nil {
+		return Standing{}, err
+	}
+	if err := w.settle(); err != nil {
+		return Standing{}, err
+	}
+	s := Standing{State: l.now().state, Epoch: l.now().epoch}
+	for _, span := range l {
+		if span.order == nil {
+			continue
+		}
+		b, _ := span.order.body.(*statement.Suspend)
+		s.Orders = append(s.Orders, Order{ID: b.ID, Epoch: b.Epoch, At: span.order.st.At, Closing: b.Closing()})
+	}
+	return s, nil
+}
+
+// Open refuses what a wide scope closes: now, or at any time since the given
+// one. What was asked for before its target, zone, protocol or every vendor was
+// closed stays closed after the restoration, whatever a row says.
+func (c *Chain) Open(ctx context.Context, r gateway.Reach, since time.Time) error {
+	w := c.walk(ctx)
+	for _, scope := range r.Wide() {
+		l, err := w.live(scope)
+		if err != nil {
+			return err
+		}
+		if s := l.now(); s.state != gateway.Active {
+			return closed(string(scope.Kind), scope.Name, s.state)
+		}
+		for _, s := range l {
+			if s.order != nil && !since.After(s.order.st.At.Add(slack)) {
+				return gateway.Refused(Rule, "ask anew", "%s was suspended after this was asked for, and nothing from before is opened again", scope)
+			}
+		}
+		w.seen(epochOf(scope), l.now().epoch)
+	}
+	return w.settle()
+}
