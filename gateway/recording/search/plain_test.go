@@ -14,7 +14,7 @@ import (
 // TestPlainTextIsTheSameWithoutTheParser: what spares plain text the parser
 // leaves every line as the parser would have it, wherever sequences begin.
 func TestPlainTextIsTheSameWithoutTheParser(t *testing.T) {
-	pieces := []string{"a", "bc ", "\n", "\r", "\t", "\b", "\x00\x00", "\x7f", "\x0e", "\x0f", "\x18", "\x07", "é", "漢", "\x1b", "[", "2;3H", "[1m", "[2J", "[K", "]0;title", "(0", "c", "\x1bP", "\x1b\\", "\x9c"}
+	pieces := []string{"a", "bc ", "\n", "\r", "\t", "\b", "\x00\x00", strings.Repeat("\x00", 21), "\x7f", "\x0e", "\x0f", "\x18", "\x07", "é", "漢", "\x1b", "[", "2;3H", "[1m", "[2J", "[K", "]0;title", "(0", "c", "\x1bP", "\x1b\\", "\x9c"}
 	for seed := range uint64(300) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
 		var text string

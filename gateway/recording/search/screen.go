@@ -1,6 +1,7 @@
 package search
 
 import (
+	"encoding/binary"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -60,17 +61,28 @@ func (s *screen) write(at time.Duration, p []byte) {
 // text takes what begins p and is plain: ASCII and controls, outside of any
 // sequence. The parser would do the same with it and takes ten times as long.
 func (s *screen) text(p []byte) []byte {
-	for i, c := range p {
-		switch {
+	for i := 0; i < len(p); i++ {
+		switch c := p[i]; {
 		case c == escapeByte || c >= utf8.RuneSelf:
 			return p[i:]
 		case c >= ' ':
 			s.show(rune(c))
-		case c != 0: // of which bulk is full, and which shows nothing
+		case c != 0:
 			s.control(c)
+		default:
+			i += nulls(p[i+1:])
 		}
 	}
 	return nil
+}
+
+// nulls is how many bytes of 0 begin p, at most seven too few. Bulk is full of
+// them and they show nothing, so they are passed over a word at a time.
+func nulls(p []byte) (n int) {
+	for len(p)-n >= 8 && binary.NativeEndian.Uint64(p[n:]) == 0 {
+		n += 8
+	}
+	return n
 }
 
 const escapeByte = 0x1b // begins a sequence
