@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,19 +17,28 @@ import (
 
 // Dialect is what differs from one database to the other.
 type Dialect struct {
-	// Begin opens a transaction that may write.
+	// Begin opens a transaction that may write, and keeps every other writer
+	// of the same database out until its end.
 	Begin string
+	// Commit makes it durable, and tells other nodes; empty: COMMIT.
+	Commit string
 	// Fault words a driver's error: gateway.Unavailable where the database is
 	// locked, full, broken or gone, gateway.Internal where we asked wrongly.
 	Fault func(error) error
 	// Inspect examines the database's own files; it returns what is wrong.
 	Inspect func(ctx context.Context, db *sql.DB) ([]string, error)
+	// Warnings says what makes the database less than it should be; nil: nothing.
+	Warnings func(ctx context.Context, db *sql.DB, now func() time.Time) ([]string, error)
+	// Listen calls heard when another node may have appended to the log, or
+	// after a missed message, until ctx is done; nil where there is one node.
+	Listen func(ctx context.Context, heard func())
 }
 
 // Config is what a DB is made of. Writer must allow one connection only.
 type Config struct {
 	Writer, Reader *sql.DB
 	Dialect        Dialect
+	Node           string // whose row of health this is, where several nodes share one database
 	Sealer         audit.Sealer
 	Machine        statement.MachineKey   // signs the receipt of each statement; without it none is filed
 	Now            func() time.Time       // nil: time.Now
@@ -73,8 +83,42 @@ func New(cfg Config) (*DB, error) {
 		queue: make(chan *job), closing: make(chan struct{}), probing: make(chan struct{}, 1),
 		changed: make(chan struct{}), seen: map[gateway.Digest]time.Time{},
 	}
+	if db.cfg.Dialect.Commit == "" {
+		db.cfg.Dialect.Commit = "COMMIT"
+	}
 	db.owned.Go(db.write)
+	db.owned.Go(db.listen)
 	return db, nil
+}
+
+// listen hears of other nodes' appends until the store closes.
+func (db *DB) listen() {
+	if db.cfg.Dialect.Listen == nil {
+		return
+	}
+	ctx, stop := context.WithCancelCause(context.Background())
+	defer stop(nil)
+	go func() {
+		select {
+		case <-db.closing:
+			stop(errClosed)
+		case <-ctx.Done():
+		}
+	}()
+	db.cfg.Dialect.Listen(ctx, db.announce)
+}
+
+// Warnings says, in sentences for the operator, what makes the database less
+// than a store should be: no second copy, a clock that is off, an old version.
+func (db *DB) Warnings(ctx context.Context) ([]string, error) {
+	if db.cfg.Dialect.Warnings == nil {
+		return nil, nil
+	}
+	list, err := db.cfg.Dialect.Warnings(ctx, db.cfg.Reader, db.cfg.Now)
+	if err != nil {
+		return nil, db.reads.word(err)
+	}
+	return list, nil
 }
 
 // Close lets the transaction that is open finish, refuses what has not begun,
@@ -117,19 +161,29 @@ func (db *DB) Healthy(ctx context.Context) error {
 }
 
 func (db *DB) probe(ctx context.Context) error {
-	beat := db.cfg.Now().UnixNano()
+	beat, row := db.cfg.Now().UnixNano(), healthRow(db.cfg.Node)
 	err := db.update(ctx, func(tx *Tx) error {
-		_, err := tx.exec("INSERT INTO health (id, beat) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET beat = excluded.beat", beat)
+		_, err := tx.exec("INSERT INTO health (id, beat) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET beat = excluded.beat", row, beat)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	got, err := number(ctx, &db.reads, "SELECT beat FROM health WHERE id = 1")
+	got, err := number(ctx, &db.reads, "SELECT beat FROM health WHERE id = $1", row)
 	if err == nil && got != beat {
 		return fmt.Errorf("probe read %d back, wrote %d", got, beat)
 	}
 	return err
+}
+
+// healthRow is the key of a node's own row: two nodes that probe at once must
+// not read each other's beat.
+func healthRow(node string) int64 {
+	if node == "" {
+		return 1
+	}
+	d := gateway.DigestOf([]byte(node))
+	return int64(binary.BigEndian.Uint64(d[:8]) >> 1)
 }
 
 // announce wakes who follows the log.

@@ -181,7 +181,7 @@ func (db *DB) commit(b *batch) error {
 		seen, err = db.flushSeen(ctx, &b.c)
 	}
 	if err == nil {
-		_, err = b.c.exec(ctx, "COMMIT")
+		_, err = b.c.exec(ctx, db.cfg.Dialect.Commit)
 	}
 	if err != nil {
 		db.cfg.Logger.Error("a transaction was taken back", "updates", len(b.waiting), "err", err)
