@@ -20,7 +20,7 @@ FUZZTIME ?= 30s
 SCRIPTS ?= all
 SOAKTIME ?= 30m
 
-.PHONY: help build web demo test test-needs lint bench fuzz vuln soak regress clean
+.PHONY: help build web demo test test-needs lint bench fuzz vuln soak regress model clean
 
 help: ## say what there is to do
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -75,6 +75,10 @@ soak: build ## repeat the end-to-end stories for SOAKTIME
 regress: build ## compare OpenSSH's own scripts without the gateway and through it; SCRIPTS names some
 	.ci/need sshd=openssh-server ssh=openssh-client plink=putty-tools puttygen=putty-tools /usr/lib/openssh/regress/test-exec.sh=openssh-tests
 	PORTCULLIS_BIN=$(CURDIR)/bin/portcullis PORTCULLIS_REGRESS='$(SCRIPTS)' go test -run '^TestRegress$$' -count 1 -timeout 2h -v ./e2e
+
+model: ## check the gate's protocol with spin, and that each rule of it is needed
+	.ci/need spin=spin gcc=gcc
+	gateway/killswitch/model/check
 
 clean: ## remove what was built; demo-data stays
 	rm -rf bin web/node_modules e2e/node_modules bench.txt
