@@ -1,6 +1,7 @@
 package sshproxy_test
 
 import (
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -101,6 +102,58 @@ func TestStalledRekey(t *testing.T) {
 	}
 	if grown := heldMemory() - before; grown > most {
 		t.Errorf("%d KiB are held for a client that stopped", grown>>10)
+	}
+	w.endsAtOnce(l)
+}
+
+// V-67, and what bounds it in time: a re-key that is begun and not finished ends
+// the session, also of a client that goes on to say what means nothing.
+func TestStalledRekeyIsLetGo(t *testing.T) {
+	const rekey = 2 * time.Second
+	for name, drip := range map[string]bool{"silent": false, "chatting": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, sshproxy.BeatsRekey(rekey/20, rekey/10, rekey))
+			w.fake(signer(t), quietTarget)
+			e := w.signedIn()
+			l := w.lastLive()
+			e.exec(0, "x")
+			if err := e.begin(); err != nil {
+				t.Fatal(err)
+			}
+			begun := time.Now()
+			for drip && l.Context().Err() == nil && time.Since(begun) < patience {
+				wait := time.NewTimer(rekey / 20)
+				<-wait.C
+				_ = e.send(message(msgIgnore, struct{ Data string }{"still here"}))
+			}
+			if ended := w.done(l); ended.Reason != gateway.EndClientLeft || !strings.Contains(ended.Detail, "did not finish a key exchange") {
+				t.Errorf("ended by %v", ended)
+			}
+			if took := time.Since(begun); took < rekey || took > 3*rekey {
+				t.Errorf("let go after %s", took)
+			}
+		})
+	}
+}
+
+// A client that only sends, and is asked meanwhile, is not taken for one.
+func TestBusyClientIsNotLetGo(t *testing.T) {
+	const rekey = time.Second
+	w := newWorld(t, sshproxy.BeatsRekey(rekey/20, rekey/10, rekey))
+	w.fake(signer(t), quietTarget)
+	e := w.signedIn()
+	l := w.lastLive()
+	e.exec(0, "x")
+	for begun := time.Now(); time.Since(begun) < 3*rekey; {
+		wait := time.NewTimer(rekey / 20)
+		<-wait.C
+		if err := e.send(message(msgIgnore, struct{ Data string }{"still here"})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if l.Context().Err() != nil {
+		t.Errorf("ended by %v", w.done(l))
 	}
 	w.endsAtOnce(l)
 }

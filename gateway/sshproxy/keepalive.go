@@ -21,11 +21,13 @@ const (
 	QuietTime  = 10 * time.Second // of silence, then it is asked for a sign of life
 	SilenceMax = 20 * time.Second // of silence of its kernel too, then it is dead
 	StoppedMax = 3 * time.Minute  // of silence of the program alone
+	RekeyMax   = time.Minute      // of a key exchange that the other side began, or answers to, and does not finish
 
 	keepAliveRequest = "keepalive@openssh.com"
 
 	wentSilent  = "its connection went silent"
 	stoodStill  = "its program answered nothing for %s, though its machine did"
+	neverKeyed  = "it did not finish a key exchange within %s"
 	probesAtAll = 9 // of TCP, unanswered; the pulse is sooner
 )
 
@@ -46,6 +48,9 @@ type pulse struct {
 	timer   *time.Timer
 	stopped bool
 	asking  bool
+	put     uint64 // writes that had begun when the question was put
+	writes  uint64
+	wrote   time.Time // when something was last written
 	reads   uint64
 	acked   uint64
 	since   time.Time // when something was last noticed
@@ -53,13 +58,13 @@ type pulse struct {
 }
 
 // beat holds the times of a pulse, which tests make shorter.
-type beat struct{ look, quiet, max, stopped time.Duration }
+type beat struct{ look, quiet, max, stopped, rekey time.Duration }
 
 // start begins to look. The caller stops it when the leg's socket is closed.
 func (p *pulse) start() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.since = time.Now()
+	p.since, p.wrote = time.Now(), time.Now()
 	p.timer = time.AfterFunc(p.every.look, p.look)
 }
 
@@ -70,20 +75,36 @@ func (p *pulse) look() {
 		return
 	}
 	k := p.wire.kernel()
+	unwritten := p.unwritten(k)
 	if p.heard(k) {
 		p.since = time.Now()
 	}
 	silent := time.Since(p.since)
-	if why := p.every.verdict(silent, k); why != "" {
+	why := p.every.verdict(silent, k)
+	if why == "" && p.asking && p.put == p.writes && unwritten >= p.every.rekey {
+		why = fmt.Sprintf(neverKeyed, p.every.rekey)
+	}
+	if why != "" {
 		p.stopped = true
 		p.dead(why)
 		return
 	}
-	if silent >= p.every.quiet && !p.asking {
-		p.asking = true
+	if max(silent, unwritten) >= p.every.quiet && !p.asking {
+		p.asking, p.put = true, p.writes
 		p.asks.Go(p.ask)
 	}
 	p.timer.Reset(p.every.look)
+}
+
+// unwritten is how long nothing has been written, and nothing was taken of what
+// was written before. A question that is put and not written waits for a key
+// exchange: the library keeps everything else back until that is finished. A
+// write that hangs has begun.
+func (p *pulse) unwritten(k kernel) time.Duration {
+	if n := p.wire.writes.Load(); n != p.writes || p.wire.writing.Load() || k.acked != p.acked {
+		p.writes, p.wrote = n, time.Now()
+	}
+	return time.Since(p.wrote)
 }
 
 // verdict says why a leg is dead after so much silence, or nothing.
@@ -187,5 +208,8 @@ func (w *wire) kernel() (k kernel) {
 	return k
 }
 
-// counted counts reads; it is the part of a wire that a pulse looks at.
-type counted struct{ reads atomic.Uint64 }
+// counted counts reads, and writes as they begin; it is the part of a wire that a pulse looks at.
+type counted struct {
+	reads, writes atomic.Uint64
+	writing       atomic.Bool
+}

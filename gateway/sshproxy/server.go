@@ -92,7 +92,7 @@ func New(c Config) (*Proxy, error) {
 		}
 	}
 	if c.beat == (beat{}) {
-		c.beat = beat{BeatEvery, QuietTime, SilenceMax, StoppedMax}
+		c.beat = beat{BeatEvery, QuietTime, SilenceMax, StoppedMax, RekeyMax}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -210,7 +210,8 @@ func sourceOf(a net.Addr) netip.Prefix {
 
 // strictAlgorithms is what engineers' clients are offered: of what algorithms
 // has, no elliptic curve of NIST's and no MAC over the plain text, for which
-// every client of the last ten years has something better. Targets are older.
+// most clients of the last ten years have something better (see macsFor).
+// Targets are older.
 func strictAlgorithms() ssh.Config {
 	c := algorithms()
 	c.KeyExchanges = slices.DeleteFunc(c.KeyExchanges, func(k string) bool { return strings.Contains(k, "nistp") })

@@ -139,6 +139,9 @@ var errVersionLine = errors.New("the library began with another version line tha
 
 // Write implements net.Conn.
 func (w *wire) Write(p []byte) (int, error) {
+	w.writing.Store(true)
+	w.writes.Add(1)
+	defer w.writing.Store(false)
 	switch {
 	case len(w.mute) > 0:
 		if !bytes.HasPrefix(w.mute, p) {
