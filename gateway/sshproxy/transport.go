@@ -46,6 +46,7 @@ func serverConn(nc net.Conn, cfg *ssh.ServerConfig, until time.Time, made **wire
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	cfg.MACs = macsFor(head, cfg.MACs)
 	cfg.Ciphers = ciphersFor(head, cfg.Ciphers)
 	w := newWire(nc, head, version)
 	*made = w
@@ -146,7 +147,8 @@ func ciphersFor(head []byte, all []string) []string {
 
 // kexInit is what we look at of an SSH_MSG_KEXINIT (RFC 4253 clause 7.1).
 type kexInit struct {
-	toServer, toClient []string // ciphers
+	toServer, toClient       []string // ciphers
+	macToServer, macToClient []string
 }
 
 const (
@@ -156,6 +158,8 @@ const (
 	kexLists     = 10
 	listToServer = 2
 	listToClient = 3
+	macToServer  = 4
+	macToClient  = 5
 )
 
 // parseKexInit reads the first packet of b, which is not encrypted yet. It is
@@ -183,6 +187,10 @@ func parseKexInit(b []byte) (k kexInit, ok bool) {
 			k.toServer = names
 		case listToClient:
 			k.toClient = names
+		case macToServer:
+			k.macToServer = names
+		case macToClient:
+			k.macToClient = names
 		}
 	}
 	if len(p) != 5 { // first_kex_packet_follows, and four bytes that are reserved
