@@ -42,6 +42,7 @@ type Target struct {
 	Vendors   []string   `json:"vendors"`         // whose people may ask for it
 	HostKeys  []string   `json:"host_keys"`       // pinned keys or "@cert-authority " keys, one authorized_keys line each
 	Accounts  []Account  `json:"accounts"`
+	Legacy    []string   `json:"legacy,omitempty"` // weak algorithms that this target needs, of LegacyAlgorithms
 	Version   uint64     `json:"version"`
 	Removed   bool       `json:"removed,omitempty"`
 	Statement Digest     `json:"statement"`

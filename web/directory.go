@@ -155,5 +155,5 @@ func (s *Server) targetForm(v *visit) error {
 		}
 		title = "Change target " + x.Title
 	}
-	return s.show(v, "targetform", title, map[string]any{"X": x, "Impacts": []gateway.Impact{gateway.Low, gateway.Medium, gateway.High}, "Proofs": []gateway.ProofKind{gateway.ProofCertificate, gateway.ProofKey, gateway.ProofPassword}})
+	return s.show(v, "targetform", title, map[string]any{"X": x, "Weak": gateway.LegacyAlgorithms(), "Impacts": []gateway.Impact{gateway.Low, gateway.Medium, gateway.High}, "Proofs": []gateway.ProofKind{gateway.ProofCertificate, gateway.ProofKey, gateway.ProofPassword}})
 }

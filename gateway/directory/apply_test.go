@@ -101,6 +101,10 @@ func TestAFileIsAppliedOnceAndComesOutAgain(t *testing.T) {
 	if diff := cmp.Diff(same, d.apply(t, file, false)); diff != "" {
 		t.Errorf("second apply:\n%s", diff)
 	}
+	file = strings.Replace(file, "    accounts:\n", "    legacy: [ssh-rsa]\n    accounts:\n", 1)
+	if weaker, err := d.Apply(t.Context(), []byte(file), d.sign, false); err != nil || weaker[3].Lines[0] != "legacy: (none) -> ssh-rsa" {
+		t.Errorf("weak algorithms: %+v, %v", weaker, err)
+	}
 	out, err := d.Export(t.Context())
 	if err != nil {
 		t.Fatal(err)

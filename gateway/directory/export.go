@@ -43,6 +43,7 @@ type targetOut struct {
 	Vendors  []string           `yaml:"vendors,omitempty"`
 	HostKeys []string           `yaml:"host_keys"`
 	Accounts []accountOut       `yaml:"accounts"`
+	Legacy   []string           `yaml:"legacy,omitempty"`
 }
 
 type accountOut struct {
@@ -126,7 +127,7 @@ func (d *Directory) exportTargets(ctx context.Context, out *fileOut) error {
 			continue
 		}
 		e := targetOut{
-			Name: t.Name, Title: t.Title, Kind: t.Kind, Address: t.Address, Zone: t.Zone, Impact: t.Impact, Owner: t.Owner, Vendors: t.Vendors, HostKeys: t.HostKeys,
+			Name: t.Name, Title: t.Title, Kind: t.Kind, Address: t.Address, Zone: t.Zone, Impact: t.Impact, Owner: t.Owner, Vendors: t.Vendors, HostKeys: t.HostKeys, Legacy: t.Legacy,
 		}
 		for _, a := range t.Accounts {
 			e.Accounts = append(e.Accounts, accountOut(a))

@@ -115,6 +115,7 @@ func readTarget(n *yaml.Node) (item, error) {
 				return err
 			})
 		},
+		"legacy":  func(n *yaml.Node) error { return texts(n, "legacy", adding(&b.Legacy)) },
 		"removed": func(n *yaml.Node) error { return truth(n, "removed", &b.Removed) },
 	})
 	b.Kind_, b.Impact = gateway.TargetKind(kind), gateway.Impact(impact)

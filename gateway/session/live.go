@@ -30,6 +30,7 @@ type Live struct {
 	notices chan string
 	input   gate          // every byte and request from the engineer passes it
 	turn    chan struct{} // held by the one who freezes or thaws
+	weak    []string      // algorithms agreed on with the target; set before Up
 	shorter chan struct{} // cap 1: cutAt was set
 
 	admitted      atomic.Bool  // both looks at the epochs have held; nothing attaches before
@@ -119,6 +120,10 @@ func (l *Live) Credential(ctx context.Context) (Credential, error) {
 	return l.m.access.Credential(ctx, l.ent, l.row.ID)
 }
 
+// Weak keeps what was agreed on with the target that is weak, by its SSH names.
+// It is called before Up, which writes it down, from the same goroutine.
+func (l *Live) Weak(algorithms []string) { l.weak = algorithms }
+
 // Up says that the target has let us in. The event is durable when it returns.
 func (l *Live) Up(ctx context.Context) error {
 	if err := l.alive(); err != nil {
@@ -133,7 +138,11 @@ func (l *Live) Up(ctx context.Context) error {
 		if err := tx.PutSession(row); err != nil {
 			return err
 		}
-		return tx.Append(l.event(audit.SessionLive))
+		e := l.event(audit.SessionLive)
+		if len(l.weak) > 0 {
+			e.Detail = map[string]string{"weak_algorithms": strings.Join(l.weak, ", ")}
+		}
+		return tx.Append(e)
 	})
 	if err != nil {
 		return err

@@ -80,6 +80,9 @@ type Live interface {
 	// refuse once the session is ending.
 	Attach(c io.Closer) error
 	AttachClient(c io.Closer, farewell func(*gateway.Ended)) error
+	// Weak keeps, for the event that Up writes, what was agreed on with the
+	// target that is weak.
+	Weak(algorithms []string)
 	Up(ctx context.Context) error
 	// Channel judges and begins one channel.
 	Channel(ctx context.Context, ch gateway.Channel) (Channel, error)

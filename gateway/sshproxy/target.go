@@ -49,8 +49,8 @@ func dial(live Live, patience time.Duration, every beat) (*leg, *gateway.Ended, 
 	}
 	pins, before := readPins(t.HostKeys), &banner{}
 	cfg := &ssh.ClientConfig{
-		Config: algorithms(), User: live.Account().Login, Auth: auth, ClientVersion: ownVersion,
-		HostKeyAlgorithms: pins.algorithms(), HostKeyCallback: pins.check, BannerCallback: before.add,
+		Config: algorithmsFor(t), User: live.Account().Login, Auth: auth, ClientVersion: ownVersion,
+		HostKeyAlgorithms: pins.allowing(t, pins.algorithms()), HostKeyCallback: pins.check, BannerCallback: before.add,
 	}
 	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
 		_ = nc.Close()
@@ -68,6 +68,7 @@ func dial(live Live, patience time.Duration, every beat) (*leg, *gateway.Ended, 
 		return unreachable(handshakeWord(err, patience), err)
 	}
 	l.said = before.words()
+	live.Weak(weakOf(l.Conn))
 	return l, nil, nil
 }
 
@@ -87,7 +88,7 @@ func handshakeWord(err error, patience time.Duration) string {
 	case strings.Contains(err.Error(), "unable to authenticate"):
 		return "it did not accept the gateway's credential for the account"
 	case strings.Contains(err.Error(), "no common algorithm"):
-		return "it offers only algorithms that are too weak"
+		return "it offers only algorithms that are too weak; where it has no better, its definition can allow them by name"
 	}
 	return "it does not speak SSH as it should"
 }

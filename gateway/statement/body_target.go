@@ -23,6 +23,7 @@ type TargetDefine struct {
 	Vendors  []string           `json:"vendors"`
 	HostKeys []string           `json:"host_keys"`
 	Accounts []gateway.Account  `json:"accounts"`
+	Legacy   []string           `json:"legacy,omitempty"`
 	Version  uint64             `json:"version"`
 	Previous gateway.Digest     `json:"previous,omitzero"`
 	Removed  bool               `json:"removed,omitempty"`
@@ -53,8 +54,12 @@ func (b *TargetDefine) Sentence() string {
 	if b.Owner != "" {
 		owner = ", owned by " + b.Owner
 	}
-	return fmt.Sprintf("Define target %s (%s): %s at %s, zone %s, impact %s%s. Asked for by people of %s. Accounts: %s. Host keys: %s. Version %d.",
-		b.Name, b.Title, b.Kind_, b.Address, b.Zone, b.Impact, owner, orNobody(b.Vendors), strings.Join(acc, ", "), strings.Join(keys, ", "), b.Version)
+	legacy := ""
+	if len(b.Legacy) > 0 {
+		legacy = " WARNING: weak algorithms are allowed towards it: " + strings.Join(b.Legacy, ", ") + "."
+	}
+	return fmt.Sprintf("Define target %s (%s): %s at %s, zone %s, impact %s%s. Asked for by people of %s. Accounts: %s. Host keys: %s.%s Version %d.",
+		b.Name, b.Title, b.Kind_, b.Address, b.Zone, b.Impact, owner, orNobody(b.Vendors), strings.Join(acc, ", "), strings.Join(keys, ", "), legacy, b.Version)
 }
 
 // Check implements Body.
@@ -80,6 +85,9 @@ func (b *TargetDefine) Check() error {
 	}
 	if len(b.HostKeys) == 0 && !b.Removed {
 		return gateway.Invalid("host_keys", "target %s has no host key; pin one, as `ssh-keyscan` prints it and the target's owner confirms it, or a certificate authority as \"@cert-authority KEY\"", b.Name)
+	}
+	if err := gateway.CheckLegacy(b.Legacy); err != nil {
+		return err
 	}
 	for _, v := range b.Vendors {
 		if err := gateway.CheckName("vendor", v); err != nil {

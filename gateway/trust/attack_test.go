@@ -375,6 +375,9 @@ var targetAttacks = []attack{
 	{name: "target: redirected", ask: target, want: "its address is not what was signed", edit: func(w *trusttest.World) {
 		set(w.Store.Targets, "plc-1", func(x *gateway.Target) { x.Address = "203.0.113.9:22" })
 	}},
+	{name: "target: weak algorithms let in", ask: target, want: "its legacy algorithms is not what was signed", edit: func(w *trusttest.World) {
+		set(w.Store.Targets, "plc-1", func(t *gateway.Target) { t.Legacy = []string{"diffie-hellman-group1-sha1"} })
+	}},
 	{name: "target: account made root", ask: target, want: "its accounts is not what was signed", edit: func(w *trusttest.World) {
 		set(w.Store.Targets, "plc-1", func(x *gateway.Target) {
 			x.Accounts = []gateway.Account{{Name: "ops", Login: "root", Proof: gateway.ProofCertificate}}

@@ -133,7 +133,7 @@ func (w *walk) target(name string) (gateway.Target, error) {
 		diff{"name", row.Name == b.Name && row.Name == name}, diff{"title", row.Title == b.Title}, diff{"kind", row.Kind == b.Kind_},
 		diff{"address", row.Address == b.Address}, diff{"zone", row.Zone == b.Zone}, diff{"impact", row.Impact == b.Impact},
 		diff{"owner", row.Owner == b.Owner}, diff{"vendors", slices.Equal(row.Vendors, b.Vendors)},
-		diff{"host keys", slices.Equal(row.HostKeys, b.HostKeys)}, diff{"accounts", slices.Equal(row.Accounts, b.Accounts)},
+		diff{"host keys", slices.Equal(row.HostKeys, b.HostKeys)}, diff{"accounts", slices.Equal(row.Accounts, b.Accounts)}, diff{"legacy algorithms", slices.Equal(row.Legacy, b.Legacy)},
 		diff{"removal", row.Removed == b.Removed},
 	)
 	if field != "" {

@@ -73,7 +73,7 @@ func person(name, of string) gateway.Person {
 
 func target(name string) gateway.Target {
 	return gateway.Target{Name: name, Title: "Target", Kind: gateway.KindSSH, Address: "10.0.0.7:22", Zone: "substation", Impact: gateway.High, Owner: "olga",
-		Vendors: []string{"acme"}, HostKeys: []string{"ssh-ed25519 AAAA"}, Accounts: []gateway.Account{{Name: "svc", Login: "root", Proof: gateway.ProofCertificate}},
+		Vendors: []string{"acme"}, HostKeys: []string{"ssh-ed25519 AAAA"}, Accounts: []gateway.Account{{Name: "svc", Login: "root", Proof: gateway.ProofCertificate}}, Legacy: []string{"ssh-rsa"},
 		Version: 1, Statement: mark(name), Changed: began}
 }
 
