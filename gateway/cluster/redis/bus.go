@@ -145,6 +145,18 @@ func (b *Bus) Close() error {
 // whoever hears it reads the store at once.
 func (b *Bus) Wake() <-chan struct{} { return b.wake }
 
+// Joined reports whether the subscription stands.
+func (b *Bus) Joined() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	select {
+	case <-b.joined:
+		return true
+	default:
+		return false
+	}
+}
+
 // Drops returns how many messages were not believed so far.
 func (b *Bus) Drops() Drops {
 	b.mu.Lock()
