@@ -194,13 +194,13 @@ func (ch *channel) start(what gateway.Channel, rec Channel) {
 	ch.flowing.Store(2)
 	ch.all.Go(ch.c.contained(func() {
 		defer ch.pumped()
-		ch.showFiles(ch.target, locked{&ch.out, ch.client})
+		ch.showFiles(ch.c.fromLeg(ch.target), locked{&ch.out, ch.client})
 	}))
 	ch.all.Go(ch.c.contained(func() {
 		defer ch.pumped()
 		ch.greet()
 		errs := locked{&ch.err, ch.client.Stderr()}
-		pump(ch.target.Stderr(), func(p []byte) error { return rec.Show(true, p, errs) })
+		pump(ch.c.fromLeg(ch.target.Stderr()), func(p []byte) error { return rec.Show(true, p, errs) })
 	}))
 	ch.all.Go(ch.c.contained(ch.send))
 }

@@ -158,6 +158,7 @@ func (c *conn) reachTarget() {
 	c.banner = leg.said
 	c.mu.Unlock()
 	c.target = leg
+	c.brake(leg)
 	close(c.dialed)
 	c.tendTarget(leg)
 	_ = leg.Wait()

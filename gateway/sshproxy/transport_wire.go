@@ -34,6 +34,7 @@ const (
 type wire struct {
 	net.Conn
 	counted
+	brake
 	raw  syscall.RawConn // nil: not a socket
 	head []byte          // read before the library began
 	mute []byte          // of what the library writes, sent already
@@ -96,6 +97,7 @@ func (w *wire) Read(p []byte) (int, error) {
 func (w *wire) fill() error {
 	var n int
 	var failed error
+	w.hold()
 	err := w.raw.Read(func(fd uintptr) bool {
 		w.chunk = wireBuffers.Get().(*[wireRead]byte)
 		for {
@@ -124,6 +126,7 @@ func (w *wire) fill() error {
 		return io.EOF
 	}
 	w.reads.Add(1)
+	w.came(n)
 	w.left = w.chunk[:n]
 	return nil
 }
