@@ -26,29 +26,38 @@ const (
 	tidyFrom  = 2 << 20  // bytes allocated since the last time, at least
 	tidyUpTo  = 64 << 20 // bytes allocated in one tidyEvery, at most: more is load
 
-	// Garbage is held down while sessions open one after another: of 256 KiB
-	// that one cost with the usual 100, 214 were left with 50.
-	quietPercent = 50
-	loadPercent  = 100 // at least
+	// Garbage is held down while sessions open one after another: what lasts is
+	// strewn among it, and the holes stay. So the room for it does not grow with
+	// the heap: of 196 KiB that each of 500 sessions cost with a room of half
+	// the heap, 169 were left with a fifth.
+	quietRoom    = 10 << 20
+	quietPercent = 25  // at least
+	smallPercent = 100 // at most, over a small heap
+	percentStep  = 5   // a change by less is none
 
-	loadCycle = 250 * time.Millisecond // the collector comes sooner again: load
-	loadRoom  = 64 << 20               // bytes of garbage between two of its turns under load
+	loadPercent = 100                    // at least
+	loadCycle   = 250 * time.Millisecond // the collector comes sooner again: perhaps load
+	loadRate    = 96 << 20               // bytes allocated a second: load; 40 sessions opened in one are 40 MiB
+	loadRoom    = 64 << 20               // bytes of garbage between two of its turns under load
 )
 
 // tidier sets how often the collector comes. It is used by one goroutine.
 type tidier struct {
 	percent int
+	loaded  bool
+	again   bool      // memory was given back at the last tick
 	cycle   time.Time // of its last turn
-	tidied  uint64    // bytes allocated when memory was last given back
+	turned  uint64    // bytes allocated at its last turn
+	tidied  uint64    // when memory was last given back
 	last    uint64    // and at the last tick
 }
 
 // keepTidy gives memory back to the system until ctx is done. GOGC, if set, is
 // the operator's word and stands.
 func keepTidy(ctx context.Context) error {
-	t := &tidier{tidied: measured(allocated), cycle: time.Now()}
-	t.last = t.tidied
-	t.collectAt(quietPercent)
+	now := measured(allocated)
+	t := &tidier{tidied: now, turned: now, last: now, cycle: time.Now()}
+	t.quieten()
 	turns := make(chan struct{}, 1)
 	tellTurns(ctx, turns)
 	tick := time.NewTicker(tidyEvery)
@@ -58,43 +67,64 @@ func keepTidy(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-turns:
-			t.turn(time.Now())
+			t.turn(time.Now(), measured(allocated))
 		case <-tick.C:
 			t.tick()
 		}
 	}
 }
 
-// turn looks at how soon the collector came again.
-func (t *tidier) turn(now time.Time) {
-	soon := now.Sub(t.cycle) < loadCycle
-	t.cycle = now
-	if soon && t.percent == quietPercent {
-		t.collectAt(roomFor(measured(liveBytes)))
+// turn looks at how soon the collector came again, and for how much.
+func (t *tidier) turn(now time.Time, bytes uint64) {
+	took, made := now.Sub(t.cycle), bytes-t.turned
+	t.cycle, t.turned = now, bytes
+	switch {
+	case t.loaded:
+	case took < loadCycle && float64(made) >= loadRate*took.Seconds():
+		t.giveRoom()
+	default:
+		t.quieten()
 	}
 }
 
-// roomFor is the percentage that leaves loadRoom above a heap of that size.
+func (t *tidier) giveRoom() {
+	t.loaded = true
+	t.collectAt(roomFor(measured(liveBytes)))
+}
+
+func (t *tidier) quieten() {
+	t.loaded = false
+	t.collectAt(quietFor(measured(liveBytes)))
+}
+
+// roomFor is the percentage that leaves loadRoom above a heap of that size,
+// quietFor the one that leaves quietRoom.
 func roomFor(live uint64) int {
 	return max(loadPercent, int(loadRoom*100/max(live, 1<<20)))
 }
 
-// tick gives memory back where little was allocated.
+func quietFor(live uint64) int {
+	return min(smallPercent, max(quietPercent, int(quietRoom*100/max(live, 1<<20))))
+}
+
+// tick gives memory back where little was allocated. It does so twice: what
+// the first time takes out of a pool is the pool's until the second.
 func (t *tidier) tick() {
 	now := measured(allocated)
 	switch {
 	case now-t.last >= tidyUpTo:
-		t.collectAt(roomFor(measured(liveBytes)))
-	case now-t.tidied >= tidyFrom:
-		t.collectAt(quietPercent)
+		t.giveRoom()
+	case now-t.tidied >= tidyFrom, t.again:
+		t.again = now-t.tidied >= tidyFrom
 		debug.FreeOSMemory()
-		t.tidied = now
+		t.quieten()
+		t.tidied = measured(allocated)
 	}
 	t.last = now
 }
 
 func (t *tidier) collectAt(percent int) {
-	if percent != t.percent && os.Getenv("GOGC") == "" {
+	if near := percent - t.percent; (near >= percentStep || -near >= percentStep) && os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(percent)
 		t.percent = percent
 	}
@@ -108,11 +138,11 @@ func tellTurns(ctx context.Context, bell chan<- struct{}) {
 	}
 	found := new([32]byte) // large enough to lie alone
 	runtime.AddCleanup(found, func(struct{}) {
+		tellTurns(ctx, bell) // first: the next turn may come as soon as it has rung
 		select {
 		case bell <- struct{}{}:
 		default:
 		}
-		tellTurns(ctx, bell)
 	}, struct{}{})
 }
 

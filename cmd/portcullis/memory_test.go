@@ -19,21 +19,32 @@ func TestCollectorGetsRoomUnderLoad(t *testing.T) {
 	if got := roomFor(1 << 30); got != loadPercent {
 		t.Errorf("over 1 GiB: %d %%", got)
 	}
-	now := time.Now()
-	x := &tidier{cycle: now, tidied: measured(allocated), last: measured(allocated)}
-	x.collectAt(quietPercent)
-	x.turn(now.Add(loadCycle))
-	if x.percent != quietPercent {
+	if low, high := quietFor(8<<20), quietFor(1<<30); low != smallPercent || high != quietPercent {
+		t.Errorf("quiet over 8 MiB: %d %%, over 1 GiB: %d %%", low, high)
+	}
+	now, made := time.Now(), measured(allocated)
+	x := &tidier{cycle: now, turned: made, tidied: made, last: made}
+	x.quieten()
+	quiet := x.percent
+	x.turn(now.Add(loadCycle), made+loadRate)
+	if x.loaded {
 		t.Errorf("after a turn in its time: %d %%", x.percent)
 	}
-	x.turn(now.Add(loadCycle + loadCycle/2))
-	if x.percent < loadPercent {
-		t.Errorf("after a turn too soon: %d %%", x.percent)
+	x.turn(now.Add(loadCycle+loadCycle/2), made+loadRate+(1<<20))
+	if x.loaded {
+		t.Errorf("after a turn too soon, for sessions that open: %d %%", x.percent)
+	}
+	x.turn(now.Add(loadCycle*2), made+2*loadRate)
+	if !x.loaded || x.percent < loadPercent {
+		t.Errorf("after a turn too soon, under load: %d %%", x.percent)
 	}
 	runtime.KeepAlive(make([]byte, tidyFrom+1))
 	x.tick()
-	if x.percent != quietPercent || debug.SetGCPercent(quietPercent) != quietPercent {
-		t.Errorf("after the load: %d %%", x.percent)
+	if x.loaded || x.percent > max(quiet, smallPercent) || !x.again {
+		t.Errorf("after the load: %d %%, again %v", x.percent, x.again)
+	}
+	if x.tick(); x.again {
+		t.Error("memory is given back without end")
 	}
 }
 

@@ -13,7 +13,9 @@ import (
 )
 
 const (
-	idleSettle   = 5 * time.Second // after which memory is read
+	idleSettle   = 5 * time.Second  // after which memory is read
+	afterSettle  = 20 * time.Second // the same once all have left: recordings are sealed and searched then
+	openWithin   = 90 * time.Second // for all sessions of a route
 	outputWithin = 90 * time.Second
 )
 
@@ -58,7 +60,7 @@ func measureIdle(ctx context.Context, l *lab) error {
 }
 
 func (l *lab) pools(ctx context.Context, r route, n int) (p pools, err error) {
-	if p.fresh, err = memory(ctx, r); err != nil {
+	if p.fresh, err = memory(ctx, r, idleSettle); err != nil {
 		return p, err
 	}
 	size := l.volume.outputMiB << 20
@@ -77,12 +79,14 @@ func (l *lab) pools(ctx context.Context, r route, n int) (p pools, err error) {
 	}
 	// A line of input sets the output off; then it waits again.
 	command := fmt.Sprintf("stty raw -echo; echo %s; head -c 1 > /dev/null; head -c %d /dev/zero; exec cat", upMark, size)
-	all, err := hold(ctx, r, n, command, upMark, took)
+	opening, cancel := context.WithTimeout(ctx, openWithin)
+	all, err := hold(opening, r, n, command, upMark, took)
+	cancel()
 	defer func() { leave(all) }()
 	if err != nil {
 		return p, err
 	}
-	idle, err := memory(ctx, r)
+	idle, err := memory(ctx, r, idleSettle)
 	if err != nil {
 		return p, err
 	}
@@ -93,14 +97,14 @@ func (l *lab) pools(ctx context.Context, r route, n int) (p pools, err error) {
 	if err := within(&full, outputWithin); err != nil {
 		return p, fmt.Errorf("%s: output: %w", r.name, err)
 	}
-	output, err := memory(ctx, r)
+	output, err := memory(ctx, r, idleSettle)
 	if err != nil {
 		return p, err
 	}
 	p.idle = (idle - p.fresh) / float64(n)
 	p.output = p.idle + (output-idle)/float64(talk)
 	leave(all)
-	p.after, err = memory(ctx, r)
+	p.after, err = memory(ctx, r, afterSettle)
 	return p, err
 }
 
@@ -129,11 +133,11 @@ func within(all *sync.WaitGroup, limit time.Duration) error {
 	}
 }
 
-// memory is the proportional share of all the route's processes in KiB, some
-// time after they came to rest; one that has ended holds none.
-func memory(ctx context.Context, r route) (float64, error) {
+// memory is the proportional share of all the route's processes in KiB, after
+// they had that time to come to rest; one that has ended holds none.
+func memory(ctx context.Context, r route, rest time.Duration) (float64, error) {
 	select {
-	case <-time.After(idleSettle):
+	case <-time.After(rest):
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	}
