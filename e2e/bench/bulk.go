@@ -22,6 +22,11 @@ func bulk(name, cipher string) func(context.Context, *lab) error {
 		if err := os.Truncate(source, int64(l.volume.bulkMiB)<<20); err != nil {
 			return err
 		}
+		bare, stop, err := l.throughLibrary(ctx, cipher)
+		if err != nil {
+			return err
+		}
+		defer stop()
 		for _, way := range []struct {
 			name string
 			move func(context.Context, route) (time.Duration, error)
@@ -29,7 +34,7 @@ func bulk(name, cipher string) func(context.Context, *lab) error {
 			{".down", l.down},
 			{".up", func(ctx context.Context, r route) (time.Duration, error) { return l.up(ctx, r, source) }},
 		} {
-			if err := l.moved(ctx, name+way.name, l.routes(cipher), way.move); err != nil {
+			if err := l.moved(ctx, name+way.name, append(l.routes(cipher), bare), way.move); err != nil {
 				return fmt.Errorf("%s: %w", name+way.name, err)
 			}
 		}
@@ -59,7 +64,10 @@ func (l *lab) moved(ctx context.Context, name string, routes []route, move func(
 		}
 	}
 	l.figures(name, medians(rate), "MiB/s", true)
+	l.print(name+".library", median(rate[gateway]), "MiB/s", median(rate[library]), true)
 	l.print(name+".cpu", median(cpu[gateway]), "s/GiB", median(cpu[direct]), false)
+	l.print(name+".cpu.library", median(cpu[gateway]), "s/GiB", median(cpu[library]), false)
+	l.print(name+".ceiling", median(rate[library]), "MiB/s", median(rate[direct]), true)
 	return nil
 }
 

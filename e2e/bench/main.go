@@ -44,12 +44,14 @@ var families = []family{
 func covers(word, name string) bool { return word == name || strings.HasPrefix(name, word+".") }
 
 func main() {
-	if len(os.Args) > 1 { // this program again, as a part of gate.ssh
+	if len(os.Args) > 1 { // this program again, as a part of a family
 		switch os.Args[1] {
 		case relayCommand:
 			exit(relay(os.Args[2]))
 		case tickerCommand:
 			exit(ticker())
+		case libraryCommand:
+			exit(relayLibrary(os.Args[2], os.Args[3], os.Args[4], os.Args[5]))
 		}
 	}
 	quick := flag.Bool("quick", false, "move little; the figures say nothing")
