@@ -41,8 +41,8 @@ type Config struct {
 	Listen Listen `yaml:"listen"`
 	// Store is "sqlite:" (DATA/portcullis.db).
 	Store string `yaml:"store,omitempty"`
-	// Redis is for a cluster; this version runs one node and takes only "".
-	Redis string `yaml:"redis,omitempty"`
+	// Redis is where the nodes of a cluster meet; empty for one node.
+	Redis Redis `yaml:"redis,omitempty"`
 	// Recordings is "file:///path"; DATA/recordings by default.
 	Recordings string `yaml:"recordings,omitempty"`
 	// Reserve is the free space, in MiB, below which no recording begins.
@@ -195,7 +195,7 @@ func (c *Config) check() error {
 	if c.Lease < time.Second || c.Lease > maxLease {
 		return fmt.Errorf("lease: %s is not between 1s and %s", c.Lease, maxLease)
 	}
-	for _, check := range []func() error{c.checkLater, c.checkTLS, c.checkProviders} {
+	for _, check := range []func() error{c.checkLater, c.Redis.check, c.checkTLS, c.checkProviders} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -210,8 +210,6 @@ func (c *Config) checkLater() error {
 	switch {
 	case c.Store != "sqlite:":
 		return fmt.Errorf("store: %q is not carried by this version; \"sqlite:\" is", c.Store)
-	case c.Redis != "":
-		return errors.New("redis: this version runs one node; leave it empty")
 	case !strings.HasPrefix(c.Recordings, "file:///"):
 		return fmt.Errorf("recordings: %q is not carried by this version; file:///absolute/path is", c.Recordings)
 	case c.Listen.VPN != "" && c.Listen.VPN != off:

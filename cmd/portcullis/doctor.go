@@ -90,6 +90,7 @@ func lookAtFiles(cfg Config) []finding {
 		}
 		add("roots", missing, fmt.Sprintf("%d trusted to admit the first staff", len(cfg.Roots)), "add to roots: "+root)
 	}
+	out = append(out, lookAtRedisConfig(&cfg.Redis)...)
 	add("disk", room(cfg), "there is room for recordings", "free some space, or move recordings to a larger disk")
 	if cfg.plain() {
 		add("tls", errors.New("the pages are served without TLS"), "", "for anything but a trial, set url to https://")
@@ -139,6 +140,7 @@ func (g *gatewayd) localDoctor(w http.ResponseWriter, r *http.Request) error {
 	} else {
 		out = append(out, finding{What: "store", OK: true, Text: "a durable write took " + ms(time.Since(begun))})
 	}
+	out = append(out, lookAtRedis(ctx, g.redis)...)
 	out = append(out, finding{What: "gateway", OK: true, Text: fmt.Sprintf("%s runs as node %s with %d live sessions", version(), g.cfg.Node, len(g.sessions.Live()))})
 	admins, err := g.adminsWithKeys(ctx)
 	switch {

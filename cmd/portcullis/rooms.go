@@ -14,7 +14,7 @@ import (
 	"github.com/portcullis/portcullis/gateway"
 	"github.com/portcullis/portcullis/gateway/access"
 	"github.com/portcullis/portcullis/gateway/audit"
-	"github.com/portcullis/portcullis/gateway/cluster"
+	"github.com/portcullis/portcullis/gateway/cluster/redis"
 	"github.com/portcullis/portcullis/gateway/directory"
 	"github.com/portcullis/portcullis/gateway/identity"
 	"github.com/portcullis/portcullis/gateway/killswitch"
@@ -49,6 +49,7 @@ type rooms struct {
 	sessions   *session.Manager
 	access     *access.Service
 	killswitch *killswitch.Service
+	redis      *redis.Bus // nil for one node
 
 	closers []func() error
 }
@@ -217,9 +218,13 @@ func (r *rooms) grantClosed(grant string, why gateway.EndReason, by string) {
 	r.sessions.EndGrant(grant, why, by)
 }
 
-func (r *rooms) openGate() (err error) {
+func (r *rooms) openGate() error {
+	bus, wake, err := r.openBus()
+	if err != nil {
+		return err
+	}
 	r.killswitch, err = killswitch.New(killswitch.Config{
-		Store: r.store.KillSwitch(), Statements: r.store.Trust(), Chain: r.chain, Sessions: r.sessions, Bus: cluster.NewLocal(r.cfg.Lease, time.Now),
+		Store: r.store.KillSwitch(), Statements: r.store.Trust(), Chain: r.chain, Sessions: r.sessions, Bus: bus, Wake: wake,
 		Floor: r.floor, Node: r.cfg.Node, Lease: r.cfg.Lease, Now: time.Now, Logger: r.log,
 	})
 	return err
