@@ -111,7 +111,7 @@ func signer(c *rig.Client) (ssh.Signer, error) {
 func (l *lab) print(name string, value float64, unit string, baseline float64, more bool) {
 	ratio := 1.0
 	switch {
-	case value == baseline: // nothing lost on either side is as good
+	case value == baseline, value == 0 && !more: // nothing lost is as good as can be
 	case more:
 		ratio = value / baseline
 	default:

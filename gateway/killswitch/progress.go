@@ -39,6 +39,12 @@ func (s *Service) Watch(id string) (progress <-chan Progress, cancel func()) {
 	}
 }
 
+func (s *Service) watched(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.watchers[id]) > 0
+}
+
 func (s *Service) tell(id string, p Progress) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -34,8 +34,10 @@ type Chain interface {
 }
 
 // Sessions is what the gate ends; *session.Manager is one. EndAll and HoldAll
-// answer with what was measured.
+// answer with what was measured. PutOff keeps the ends from being sealed and
+// written until release is called.
 type Sessions interface {
+	PutOff() (release func())
 	Live() []gateway.Session
 	EndAll(match func(gateway.Session) bool, cause *gateway.Ended) []gateway.ClosedSession
 	HoldAll(ctx context.Context, match func(gateway.Session) bool, by, word string) []gateway.ClosedSession

@@ -87,6 +87,7 @@ func (s *Service) Suspend(ctx context.Context, signed statement.Signed) (gateway
 		return gateway.Suspension{}, err
 	}
 	s.log.Warn("suspension ordered", "scope", sus.Scope.String(), "epoch", sus.Epoch, "by", sus.By)
+	defer s.sessions.PutOff()() // the answer does not wait behind hundreds of seals
 	sus.Report = s.carryOut(ctx, sus, report)
 	s.fileReport(ctx, sus)
 	return sus, nil
@@ -135,7 +136,9 @@ func (s *Service) order(ctx context.Context, sus gateway.Suspension, signed stat
 // carryOut ends what is live, here and on the other nodes, and fills in what
 // was measured. The floor is raised beside it: it may wait for a disk.
 func (s *Service) carryOut(ctx context.Context, sus gateway.Suspension, r *gateway.Report) *gateway.Report {
-	s.tell(sus.ID, Progress{Suspension: sus.ID, Live: s.countLive(sus.Scope)})
+	if s.watched(sus.ID) { // to count takes time from the sockets
+		s.tell(sus.ID, Progress{Suspension: sus.ID, Live: s.countLive(sus.Scope)})
+	}
 	var floor sync.WaitGroup
 	floor.Go(func() {
 		if err := s.floor.Raise(epochSubject(sus.Scope), sus.Epoch); err != nil {

@@ -233,6 +233,8 @@ func (s *sessions) Live() []gateway.Session {
 	defer s.mu.Unlock()
 	return slices.Clone(s.live)
 }
+func (s *sessions) PutOff() func() { return func() {} }
+
 func (s *sessions) EndAll(match func(gateway.Session) bool, cause *gateway.Ended) []gateway.ClosedSession {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -43,23 +43,23 @@ type Live struct {
 	writing       atomic.Int64 // Unix ns since when a journal write has been under way; 0 none
 	refusals      atomic.Int32
 	channels      atomic.Uint32
-	socketsClosed chan struct{} // closed by run when every closer has returned
-	done          chan struct{} // closed by run when sealed and written
+	sweep         atomic.Pointer[sweep] // the first that took it; nil: none
+	swept         sockets               // of that sweep until it is over, then of run
+	socketsClosed chan struct{}         // closed by run when every closer has returned
+	done          chan struct{}         // closed by run when sealed and written
 
-	mu        sync.Mutex
-	stopped   bool // nothing attaches any more
-	targets   []io.Closer
-	clients   []io.Closer
-	farewells []func(*gateway.Ended)
-	closedAt  time.Time
-	endedRow  *gateway.Session
-	frozen    time.Time // zero: not
-	frozenBy  string
-	ordered   bool                        // held by an order of suspension: no thaw lifts it
-	cutAt     time.Time                   // zero, or when an order ends it
-	cutCause  *gateway.Ended              // of cutAt
-	running   map[gateway.ChannelKind]int // open channels
-	watchers  []string                    // who watches now, in the order of their coming; one who watches twice is in it twice
+	mu       sync.Mutex
+	stopped  bool // nothing attaches any more
+	open     sockets
+	closedAt time.Time
+	endedRow *gateway.Session
+	frozen   time.Time // zero: not
+	frozenBy string
+	ordered  bool                        // held by an order of suspension: no thaw lifts it
+	cutAt    time.Time                   // zero, or when an order ends it
+	cutCause *gateway.Ended              // of cutAt
+	running  map[gateway.ChannelKind]int // open channels
+	watchers []string                    // who watches now, in the order of their coming; one who watches twice is in it twice
 }
 
 func (m *Manager) newLive(o Opening, e Entitlement) *Live {
@@ -153,7 +153,8 @@ func (l *Live) Up(ctx context.Context) error {
 	return l.alive()
 }
 
-// Attach hands over something that reaches the target. Stop closes it first;
+// Attach hands over something that reaches the target. Stop closes it first, or
+// shuts it if it is a Shutter and one of many;
 // after stop has begun it is refused, and the caller closes it himself.
 func (l *Live) Attach(c io.Closer) error {
 	l.mu.Lock()
@@ -161,21 +162,22 @@ func (l *Live) Attach(c io.Closer) error {
 	if l.stopped {
 		return context.Cause(l.ctx)
 	}
-	l.targets = append(l.targets, c)
+	l.open.targets = append(l.open.targets, c)
 	return nil
 }
 
 // AttachClient hands over the engineer's connection. Stop runs farewell, for
-// at most FarewellTime, then closes c.
+// at most FarewellTime, then closes c. Of hundreds that end at once, a c that is
+// a Parter is ended by Part first, and its farewell finds nothing left to say.
 func (l *Live) AttachClient(c io.Closer, farewell func(*gateway.Ended)) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.stopped {
 		return context.Cause(l.ctx)
 	}
-	l.clients = append(l.clients, c)
+	l.open.clients = append(l.open.clients, c)
 	if farewell != nil {
-		l.farewells = append(l.farewells, farewell)
+		l.open.farewells = append(l.open.farewells, farewell)
 	}
 	return nil
 }

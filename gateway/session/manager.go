@@ -63,6 +63,10 @@ type Manager struct {
 	live   map[string]*Live
 	wg     sync.WaitGroup // one for each session's own goroutine
 
+	puts       sync.Mutex    // guards the next two
+	puttingOff int           // who calls for a PutOff
+	released   chan struct{} // closed when nobody does any more; nil: nobody does
+
 	fmu       sync.Mutex // guards followers
 	followers map[chan gateway.Session]struct{}
 }
@@ -175,16 +179,14 @@ func (m *Manager) EndGrant(grantID string, why gateway.EndReason, by string) {
 // EndAll ends the sessions that match, all at once, and returns what was
 // measured: for each whether both sockets are closed, how long after this call
 // began, and how many bytes of the target were shown after it. It waits at
-// most EndWait.
+// most EndWait, and for no seal. match is asked by what does not change in a
+// session: who, where, under which epochs.
 func (m *Manager) EndAll(match func(gateway.Session) bool, cause *gateway.Ended) []gateway.ClosedSession {
 	begun := time.Now()
-	var hit []*Live
-	for _, l := range m.all() {
-		if !l.isClosed() && match(l.Session()) {
-			l.end(cause)
-			hit = append(hit, l)
-		}
-	}
+	defer m.PutOff()()
+	s := &sweep{over: make(chan struct{})}
+	hit, own := m.mark(s, match, cause)
+	s.run(m, own)
 	wait := time.NewTimer(EndWait)
 	defer wait.Stop()
 	late := false

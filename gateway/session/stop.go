@@ -118,17 +118,12 @@ func (l *Live) tell(text string) {
 // sentence out, and closes the engineer's side.
 func (l *Live) closeSockets() {
 	l.stopping.Store(true)
-	l.mu.Lock()
-	l.stopped = true
-	targets, clients, farewells := l.targets, l.clients, l.farewells
-	l.targets, l.clients, l.farewells = nil, nil, nil
-	l.mu.Unlock()
-
-	closeAll(targets)
+	list := l.sockets()
+	closeAll(list.targets)
 	var said sync.WaitGroup
-	if len(farewells) > 0 {
+	if len(list.farewells) > 0 {
 		told := make(chan struct{})
-		for _, f := range farewells {
+		for _, f := range list.farewells {
 			said.Go(func() { f(l.cause()) })
 		}
 		go func() { said.Wait(); close(told) }()
@@ -139,13 +134,29 @@ func (l *Live) closeSockets() {
 		}
 		wait.Stop()
 	}
-	closeAll(clients)
+	closeAll(list.clients)
 	said.Wait() // the closed socket lets a stuck farewell go
 
 	l.mu.Lock()
 	l.closedAt = time.Now()
 	l.mu.Unlock()
 	close(l.socketsClosed)
+	l.m.waitPutOff()
+	for _, c := range list.clients {
+		if c, ok := c.(Closing); ok {
+			c.Closed(l.cause())
+		}
+	}
+}
+
+// sockets takes what is to be closed. A sweep has its turn first, and one that
+// comes later finds nothing.
+func (l *Live) sockets() sockets {
+	if s := l.sweep.Load(); s != nil {
+		<-s.over
+		return l.swept
+	}
+	return l.detach()
 }
 
 func closeAll(list []io.Closer) {

@@ -163,6 +163,8 @@ type memRecorder struct {
 	notes  []string
 	failed chan error
 	order  *[]string
+
+	sealing chan struct{} // nil, or closed when seals may finish
 }
 
 func (r *memRecorder) Start(context.Context, recording.Meta) (session.Recorder, error) {
@@ -184,6 +186,9 @@ const unrecordable = "unrecordable"
 
 func (r *memRecorder) Failed() <-chan error { return r.failed }
 func (r *memRecorder) Seal(why gateway.EndReason) (recording.Sealed, error) {
+	if r.sealing != nil {
+		<-r.sealing
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.seals = append(r.seals, why)

@@ -393,17 +393,34 @@ func (ch *channel) notice(text string) {
 // farewell is the last thing that a client hears of its channel.
 func (ch *channel) farewell(e *gateway.Ended) {
 	ch.ctl.Lock()
-	if ch.over || ch.client == nil {
-		ch.ctl.Unlock()
+	if !ch.ends() {
 		return
 	}
-	ch.over = true
-	rec := ch.rec
-	ch.ctl.Unlock()
-	if rec != nil {
-		rec.Note(e.Error())
+	ch.err.Lock()
+	defer ch.err.Unlock()
+	ch.tellEnd(e)
+}
+
+// ends says whether the channel is still to be told. It lets go of ctl, which
+// nobody may wait for behind a client.
+func (ch *channel) ends() bool {
+	defer ch.ctl.Unlock()
+	if ch.over || ch.client == nil {
+		return false
 	}
-	_, _ = locked{&ch.err, ch.client.Stderr()}.Write([]byte("\r\n" + line(e.Error())))
+	ch.over = true
+	if ch.rec != nil {
+		ch.c.mu.Lock()
+		ch.c.toldEnd = append(ch.c.toldEnd, ch.rec)
+		ch.c.mu.Unlock()
+	}
+	return true
+}
+
+// tellEnd says why the session is over and closes the channel. The caller holds
+// err.
+func (ch *channel) tellEnd(e *gateway.Ended) {
+	_, _ = ch.client.Stderr().Write([]byte("\r\n" + line(e.Error())))
 	_, _ = ch.client.SendRequest("exit-signal", false, ssh.Marshal(struct {
 		Signal     string
 		Core       bool

@@ -45,6 +45,7 @@ type conn struct {
 	warning  string             // the last notice, for terminals that begin after it
 	told     chan struct{}      // closed when shown; nil until somebody waits
 	banner   []string           // what the target said before it let us in, for the channel that begins first
+	toldEnd  []Channel          // was told why, and not written down yet
 	unsaid   string             // why a global request was refused, for the channel that begins next
 }
 
@@ -247,8 +248,6 @@ func (c *conn) clientRequest(r *ssh.Request) {
 
 // farewell tells every channel why the session is over.
 func (c *conn) farewell(e *gateway.Ended) {
-	c.finishFlows()
-	defer c.closeFiles() // after the sentences: it may wait for a client that does not read
 	if e.Reason == gateway.EndClientLeft {
 		return
 	}
@@ -257,6 +256,19 @@ func (c *conn) farewell(e *gateway.Ended) {
 		wg.Go(c.contained(func() { ch.farewell(e) }))
 	}
 	wg.Wait()
+}
+
+// Closed writes down what the end cut off. It may wait for a disk, as no socket
+// should.
+func (l leave) Closed(e *gateway.Ended) {
+	l.c.finishFlows()
+	l.c.mu.Lock()
+	told := l.c.toldEnd
+	l.c.mu.Unlock()
+	for _, rec := range told {
+		rec.Note(e.Error())
+	}
+	l.c.closeFiles()
 }
 
 func (c *conn) carried() []*channel {

@@ -43,7 +43,8 @@ func dial(live Live, patience time.Duration, every beat) (*leg, *gateway.Ended, 
 		return unreachable(dialWord(err), err)
 	}
 	probed(nc, every)
-	if err := live.Attach(nc); err != nil {
+	still := &rest{}
+	if err := live.Attach(targetSocket{nc, still}); err != nil {
 		_ = nc.Close()
 		return nil, causeOf(live), err
 	}
@@ -56,7 +57,7 @@ func dial(live Live, patience time.Duration, every beat) (*leg, *gateway.Ended, 
 		_ = nc.Close()
 		return unreachable("the connection broke", err)
 	}
-	l, err := clientConn(nc, t.Address, cfg)
+	l, err := clientConn(nc, t.Address, cfg, still)
 	if err == nil {
 		err = nc.SetDeadline(time.Time{})
 	}

@@ -58,8 +58,9 @@ func serverConn(nc net.Conn, cfg *ssh.ServerConfig, until time.Time, made **wire
 }
 
 // clientConn is ssh.NewClientConn over the same wire.
-func clientConn(nc net.Conn, address string, cfg *ssh.ClientConfig) (*leg, error) {
+func clientConn(nc net.Conn, address string, cfg *ssh.ClientConfig, r *rest) (*leg, error) {
 	w := newWire(nc, nil, "")
+	w.rest = r
 	conn, chans, reqs, err := ssh.NewClientConn(w, address, cfg)
 	if err != nil {
 		return nil, err

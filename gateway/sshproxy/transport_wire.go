@@ -44,6 +44,13 @@ type wire struct {
 	chunk *[wireRead]byte // from wireBuffers; nil while all of it was taken
 	left  []byte          // of chunk
 
+	rest *rest
+
+	gmu      sync.Mutex // guards what follows; never held over a write
+	gathers  bool       // what the library writes is kept for part
+	parted   bool       // part has written: nothing more goes out
+	gathered []byte
+
 	join atomic.Bool // larger packets are AES-GCM's, see joinWrites
 	held *[libraryBuffer]byte
 }
@@ -54,7 +61,7 @@ var (
 )
 
 func newWire(nc net.Conn, head []byte, mute string) *wire {
-	w := &wire{Conn: nc, head: head, mute: []byte(mute), prompt: promptReads}
+	w := &wire{Conn: nc, head: head, mute: []byte(mute), prompt: promptReads, rest: &rest{}}
 	if s, ok := nc.(syscall.Conn); ok {
 		if raw, err := s.SyscallConn(); err == nil {
 			w.raw = raw
@@ -117,6 +124,7 @@ func (w *wire) fill() error {
 		w.chunk = nil
 		return !errors.Is(failed, syscall.EAGAIN)
 	})
+	w.rest.wait()
 	switch {
 	case err != nil:
 		return err
@@ -145,6 +153,9 @@ func (w *wire) Write(p []byte) (int, error) {
 	w.writing.Store(true)
 	w.writes.Add(1)
 	defer w.writing.Store(false)
+	if n, err, kept := w.keep(p); kept {
+		return n, err
+	}
 	switch {
 	case len(w.mute) > 0:
 		if !bytes.HasPrefix(w.mute, p) {

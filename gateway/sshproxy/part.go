@@ -1,0 +1,140 @@
+package sshproxy
+
+import (
+	"io"
+	"net"
+	"slices"
+	"sync/atomic"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/portcullis/portcullis/gateway"
+)
+
+// How connections end when hundreds end at once. Everything here waits for
+// nobody: neither a peer nor a lock that somebody holds over a write.
+
+// rest keeps a connection's reader still. What it would do about the end of a
+// socket takes time from the sockets that are still to be shut.
+type rest struct {
+	until atomic.Pointer[<-chan struct{}]
+}
+
+func (r *rest) set(over <-chan struct{}) { r.until.Store(&over) }
+
+func (r *rest) wait() {
+	if over := r.until.Load(); over != nil {
+		<-*over
+	}
+}
+
+// targetSocket is the socket to a target, as the session closes it.
+type targetSocket struct {
+	net.Conn
+	rest *rest
+}
+
+// Shut ends both directions (shutdown(2)); Close gives the descriptor back.
+func (s targetSocket) Shut(over <-chan struct{}) {
+	s.rest.set(over)
+	if raw, err := s.Conn.(syscall.Conn).SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
+	}
+}
+
+// Part tells every channel why the session is over and ends our half of the
+// connection, all in one write. It does nothing where somebody is writing: that
+// may be to a client that takes nothing. A connection inside another one is
+// left alone too: it has no socket of its own.
+func (l leave) Part(why *gateway.Ended, over <-chan struct{}) {
+	if w := l.c.h.wire; w != nil && w.raw != nil {
+		l.c.contained(func() { l.c.part(w, why, over) })()
+	}
+}
+
+func (c *conn) part(w *wire, why *gateway.Ended, over <-chan struct{}) {
+	list := c.carried()
+	for i, ch := range list {
+		if !ch.take() {
+			for _, taken := range list[:i] {
+				taken.release()
+			}
+			return
+		}
+	}
+	w.rest.set(over)
+	w.gather()
+	for _, ch := range list {
+		if ch.ends() {
+			ch.tellEnd(why)
+		}
+		ch.err.Unlock()
+		ch.out.Unlock()
+	}
+	w.part()
+}
+
+// take locks the channel if nobody uses it.
+func (ch *channel) take() bool {
+	if !ch.ctl.TryLock() {
+		return false
+	}
+	if !ch.out.TryLock() {
+		ch.ctl.Unlock()
+		return false
+	}
+	if !ch.err.TryLock() {
+		ch.out.Unlock()
+		ch.ctl.Unlock()
+		return false
+	}
+	return true
+}
+
+func (ch *channel) release() {
+	ch.err.Unlock()
+	ch.out.Unlock()
+	ch.ctl.Unlock()
+}
+
+// gather begins to keep what the library writes.
+func (w *wire) gather() {
+	w.gmu.Lock()
+	w.gathers = true
+	w.gmu.Unlock()
+}
+
+// keep takes p if what is written is gathered.
+func (w *wire) keep(p []byte) (n int, err error, kept bool) {
+	w.gmu.Lock()
+	defer w.gmu.Unlock()
+	switch {
+	case w.parted:
+		return 0, io.ErrClosedPipe, true
+	case !w.gathers:
+		return 0, nil, false
+	case w.held != nil: // the first piece of this packet
+		w.gathered = append(w.gathered, w.held[:]...)
+		heldBuffers.Put(w.held)
+		w.held = nil
+	}
+	w.gathered = append(w.gathered, p...)
+	return len(p), nil, true
+}
+
+// part writes what was gathered, as far as the socket takes it at once, and
+// ends our half.
+func (w *wire) part() {
+	w.gmu.Lock()
+	p := slices.Clip(w.gathered)
+	w.gathered, w.parted = nil, true
+	w.gmu.Unlock()
+	_ = w.raw.Control(func(fd uintptr) {
+		if len(p) > 0 {
+			// With more to come, the end goes out in the same segment.
+			_, _ = unix.SendmsgN(int(fd), p, nil, nil, unix.MSG_MORE|unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		}
+		_ = unix.Shutdown(int(fd), unix.SHUT_WR)
+	})
+}
