@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/portcullis/portcullis/gateway/audit"
-	"github.com/portcullis/portcullis/gateway/store/sqlite"
 	"github.com/portcullis/portcullis/web/api"
 )
 
@@ -192,7 +191,7 @@ func (auditVerifyCmd) Run(r *run) error {
 	if err != nil {
 		return err
 	}
-	src, done, err := sqlite.OpenLog(databasePath(cfg))
+	src, done, err := openLog(r.ctx, cfg)
 	if err != nil {
 		return err
 	}

@@ -39,8 +39,12 @@ type Config struct {
 	Node string `yaml:"node,omitempty"`
 	// Listen says where to listen, host:port each; "off" turns one off.
 	Listen Listen `yaml:"listen"`
-	// Store is "sqlite:" (DATA/portcullis.db).
+	// Store is "sqlite:" (DATA/portcullis.db), or for several nodes
+	// "postgres://user@host/database?sslmode=verify-full&sslrootcert=/path".
 	Store string `yaml:"store,omitempty"`
+	// StorePasswordFile holds the password for a postgres store; it is read at
+	// each connection, so that it can be changed without a restart.
+	StorePasswordFile string `yaml:"store_password_file,omitempty"`
 	// Redis is where the nodes of a cluster meet; empty for one node.
 	Redis Redis `yaml:"redis,omitempty"`
 	// Recordings is "file:///path"; DATA/recordings by default.
@@ -195,7 +199,7 @@ func (c *Config) check() error {
 	if c.Lease < time.Second || c.Lease > maxLease {
 		return fmt.Errorf("lease: %s is not between 1s and %s", c.Lease, maxLease)
 	}
-	for _, check := range []func() error{c.checkLater, c.Redis.check, c.checkTLS, c.checkProviders} {
+	for _, check := range []func() error{c.checkStore, c.checkLater, c.Redis.check, c.checkTLS, c.checkProviders} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -208,8 +212,6 @@ func (c *Config) check() error {
 // does not do: silence would look like protection.
 func (c *Config) checkLater() error {
 	switch {
-	case c.Store != "sqlite:":
-		return fmt.Errorf("store: %q is not carried by this version; \"sqlite:\" is", c.Store)
 	case !strings.HasPrefix(c.Recordings, "file:///"):
 		return fmt.Errorf("recordings: %q is not carried by this version; file:///absolute/path is", c.Recordings)
 	case c.Listen.VPN != "" && c.Listen.VPN != off:

@@ -90,6 +90,9 @@ func lookAtFiles(cfg Config) []finding {
 		}
 		add("roots", missing, fmt.Sprintf("%d trusted to admit the first staff", len(cfg.Roots)), "add to roots: "+root)
 	}
+	if cfg.StorePasswordFile != "" {
+		add("store", alone(cfg.StorePasswordFile), "its password can be read by nobody else", "chmod 600 "+cfg.StorePasswordFile)
+	}
 	out = append(out, lookAtRedisConfig(&cfg.Redis)...)
 	add("disk", room(cfg), "there is room for recordings", "free some space, or move recordings to a larger disk")
 	if cfg.plain() {
@@ -133,13 +136,7 @@ func room(cfg Config) error {
 func (g *gatewayd) localDoctor(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), 10*time.Second)
 	defer cancel()
-	var out []finding
-	begun := time.Now()
-	if err := g.store.Healthy(ctx); err != nil {
-		out = append(out, finding{What: "store", Text: err.Error(), Cure: "look at the disk under " + g.cfg.Data})
-	} else {
-		out = append(out, finding{What: "store", OK: true, Text: "a durable write took " + ms(time.Since(begun))})
-	}
+	out := lookAtStore(ctx, g.cfg, g.store)
 	out = append(out, lookAtRedis(ctx, g.redis)...)
 	out = append(out, finding{What: "gateway", OK: true, Text: fmt.Sprintf("%s runs as node %s with %d live sessions", version(), g.cfg.Node, len(g.sessions.Live()))})
 	admins, err := g.adminsWithKeys(ctx)

@@ -147,7 +147,7 @@ func (r *rooms) openStore() error {
 		return err
 	}
 	r.closers = append(r.closers, kept.Close)
-	r.store, err = sqlite.Open(databasePath(r.cfg), sqlite.Options{
+	r.store, err = openDatabase(r.cfg, sqlite.Options{
 		Sealer: signer, Machine: statement.MachineKey{Private: r.keys.MachineKey(), Gateway: r.cfg.URL}, AfterCommit: kept.Keep, Logger: r.log,
 	})
 	if err != nil {
@@ -157,8 +157,6 @@ func (r *rooms) openStore() error {
 	r.audit = audit.NewLog(r.store.Audit(), signer.Verifier())
 	return nil
 }
-
-func databasePath(cfg Config) string { return filepath.Join(cfg.Data, "portcullis.db") }
 
 func (r *rooms) openTrust() error {
 	roots, err := r.cfg.RootKeys()
