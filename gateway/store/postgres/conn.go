@@ -154,6 +154,14 @@ func (l *link) judge(asked, bound context.Context, err error) error {
 	return err
 }
 
+// ResetSession implements driver.SessionResetter. The driver asks a connection
+// that has rested whether it lives, and would wait for that without end.
+func (l *link) ResetSession(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, pingLimit, errSilent)
+	defer cancel()
+	return l.Conn.ResetSession(ctx)
+}
+
 // IsValid implements driver.Validator.
 func (l *link) IsValid() bool { return !l.broken && !l.Conn.Conn().IsClosed() }
 

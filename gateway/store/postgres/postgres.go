@@ -29,6 +29,7 @@ const (
 	lockLimit      = 5 * time.Second  // how long to wait for the other writers
 	statementLimit = 5 * time.Second  // the server's bound on one statement
 	silenceLimit   = 7 * time.Second  // ours, where the server does not answer at all
+	pingLimit      = 2 * time.Second  // for a connection that has rested to say that it lives
 	dialLimit      = 5 * time.Second  // to connect to one host
 	tcpLimit       = 5 * time.Second  // what is sent and not acknowledged breaks the connection
 	keepIdle       = 2 * time.Second  // silence before the first probe of a connection at rest
