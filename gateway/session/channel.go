@@ -142,7 +142,7 @@ func (c *Channel) Show(stderr bool, p []byte, w io.Writer) error {
 	if err != nil {
 		return l.recorderFailed(err)
 	}
-	if l.stopping.Load() {
+	if l.halted() {
 		return l.alive()
 	}
 	l.touched()
@@ -171,7 +171,7 @@ func (c *Channel) Send(p []byte, w io.Writer) error {
 	if err := c.t.Input(p); err != nil {
 		return l.recorderFailed(err)
 	}
-	if l.stopping.Load() {
+	if l.halted() {
 		return l.alive()
 	}
 	n, err := w.Write(p)

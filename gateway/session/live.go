@@ -223,7 +223,7 @@ func (l *Live) kinds() []gateway.ChannelKind {
 }
 
 func (l *Live) alive() error {
-	if l.stopping.Load() || l.ctx.Err() != nil {
+	if l.halted() || l.ctx.Err() != nil {
 		if err := context.Cause(l.ctx); err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/portcullis/portcullis/gateway"
@@ -41,6 +42,7 @@ type Config struct {
 	Recorder Recorders
 	Node     string
 	Lease    time.Duration // told to pages; the kill switch acts on it
+	Leased   bool          // vendors' sessions open from the first ServeUntil on, not before
 	Now      func() time.Time
 	Logger   *slog.Logger
 }
@@ -52,6 +54,8 @@ type Manager struct {
 	rec     Recorders
 	node    string
 	lease   time.Duration
+	leased  bool
+	tenure  atomic.Pointer[tenure] // nil: ServeUntil was not called yet
 	now     func() time.Time
 	log     *slog.Logger
 	sealing chan struct{}   // holds a token for each recording that is being sealed
@@ -86,7 +90,7 @@ func New(c Config) (*Manager, error) {
 		c.Lease = DefaultLease
 	}
 	m := &Manager{
-		store: c.Store, access: c.Access, rec: c.Recorder, node: c.Node, lease: c.Lease, now: c.Now, log: c.Logger,
+		store: c.Store, access: c.Access, rec: c.Recorder, node: c.Node, lease: c.Lease, leased: c.Leased, now: c.Now, log: c.Logger,
 		sealing: make(chan struct{}, MaxSealing), live: map[string]*Live{}, followers: map[chan gateway.Session]struct{}{},
 	}
 	m.stopped, m.halt = context.WithCancel(context.Background())

@@ -41,6 +41,9 @@ func (m *Manager) open(ctx context.Context, o Opening) (*Live, error) {
 	if err != nil {
 		return nil, err
 	}
+	if body.Vendor != "" && m.lapsed() {
+		return nil, storeLost()
+	}
 	if err := m.consume(ctx, o, body); err != nil {
 		return nil, err
 	}
@@ -182,7 +185,7 @@ func (m *Manager) again(ctx context.Context, l *Live) error {
 	err := m.store.Update(ctx, func(tx Tx) error { return l.epochsHold(tx) })
 	var ended *gateway.Ended
 	switch {
-	case err == nil && l.ctx.Err() == nil:
+	case err == nil && l.alive() == nil:
 		return nil
 	case err == nil:
 		errors.As(context.Cause(l.ctx), &ended)
