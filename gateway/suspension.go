@@ -160,6 +160,7 @@ type Report struct {
 	Finished  time.Time    `json:"finished"` // when the last node answered
 	Nodes     []NodeReport `json:"nodes"`
 	Cancelled Cancelled    `json:"cancelled"`
+	Probes    []Probed     `json:"probes,omitempty"` // the ways back in, tried after the close
 	Note      string       `json:"note,omitempty"`
 }
 
@@ -174,9 +175,14 @@ type Cancelled struct {
 
 // NodeReport is one node's answer.
 type NodeReport struct {
-	Node       string          `json:"node"`
-	Answered   bool            `json:"answered"`
-	LeaseEnds  time.Time       `json:"lease_ends,omitzero"` // of a node that has not answered
+	Node      string    `json:"node"`
+	Answered  bool      `json:"answered"`
+	LeaseEnds time.Time `json:"lease_ends,omitzero"` // of a node that has not answered
+	Clock     time.Time `json:"clock,omitzero"`      // the node's own, when it began to close
+	// Offset is by how much that clock stood ahead of the asker's, give or
+	// take Within: half the time that all answers took.
+	Offset     time.Duration   `json:"offset_ns,omitempty"`
+	Within     time.Duration   `json:"within_ns,omitempty"`
 	LiveBefore int             `json:"live_before"`
 	LiveAfter  int             `json:"live_after"` // that the order should have ended or frozen and did not
 	Left       int             `json:"left"`       // that the order itself leaves: excepted, draining, or not new
@@ -204,6 +210,7 @@ type ClosedSession struct {
 	Protocol   TargetKind    `json:"protocol"`
 	Closed     bool          `json:"closed"`
 	Fate       Fate          `json:"fate,omitempty"` // what the order made of it; empty: closed
-	After      time.Duration `json:"after_ns"`       // from the order to both sockets closed
-	BytesAfter int64         `json:"bytes_after"`    // of the target shown to the engineer after the order was durable
+	Method     Method        `json:"method,omitempty"`
+	After      time.Duration `json:"after_ns"`    // from the order to both sockets closed
+	BytesAfter int64         `json:"bytes_after"` // of the target shown to the engineer after the order was durable
 }

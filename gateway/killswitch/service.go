@@ -55,7 +55,7 @@ type Statements interface {
 	Statement(ctx context.Context, digest gateway.Digest) (statement.Signed, error)
 }
 
-// Config is what the room needs. All but Wake, Lease, Now and Logger must be
+// Config is what the room needs. All but Probe, Wake, Lease, Now and Logger must be
 // set.
 type Config struct {
 	Store      Store
@@ -64,6 +64,9 @@ type Config struct {
 	Sessions   Sessions
 	Bus        cluster.Bus
 	Floor      Floor
+	// Probe, if set, tries the ways back in once an order is carried out; what
+	// it answers stands in the report.
+	Probe Probe
 	// Wake, if set, has Run read the store at once: the bus was away, and what
 	// was published meanwhile is lost.
 	Wake   <-chan struct{}
@@ -82,6 +85,7 @@ type Service struct {
 	bus      cluster.Bus
 	floor    Floor
 	wake     <-chan struct{}
+	probe    Probe
 	node     string
 	lease    time.Duration
 	now      func() time.Time
@@ -106,7 +110,7 @@ func New(c Config) (*Service, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Service{
-		store: c.Store, stmts: c.Statements, chain: c.Chain, sessions: c.Sessions, bus: c.Bus, floor: c.Floor, wake: c.Wake,
+		store: c.Store, stmts: c.Statements, chain: c.Chain, sessions: c.Sessions, bus: c.Bus, floor: c.Floor, wake: c.Wake, probe: c.Probe,
 		node: c.Node, lease: c.Lease, now: c.Now, log: c.Logger, watchers: map[string]map[chan Progress]struct{}{},
 	}, nil
 }

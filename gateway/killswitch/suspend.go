@@ -147,6 +147,9 @@ func (s *Service) carryOut(ctx context.Context, sus gateway.Suspension, r *gatew
 	})
 	r.Nodes = []gateway.NodeReport{s.closeHere(ctx, sus)}
 	floor.Wait()
+	var probing sync.WaitGroup
+	probing.Go(func() { r.Probes = s.probes(ctx, sus) }) // what is shut here can be tried while others answer
+	asked := s.now()
 	ask, cancel := context.WithTimeout(ctx, AnswerWait)
 	defer cancel()
 	others, err := s.bus.Publish(ask, s.node, cluster.Order{Suspension: sus.ID, Scope: sus.Scope, Epoch: sus.Epoch, Closing: sus.Closing, Ordered: sus.Ordered})
@@ -154,17 +157,19 @@ func (s *Service) carryOut(ctx context.Context, sus gateway.Suspension, r *gatew
 		s.log.Error("bus does not carry the order; the other nodes read the store", "error", err)
 		r.Note = "the bus did not carry the order; the other nodes read it from the store"
 	}
+	offsets(others, asked, s.now())
 	r.Nodes = append(r.Nodes, others...)
+	probing.Wait()
 	r.Finished = gateway.Instant(s.now())
-	r.Verdict = verdict(r.Nodes, err)
+	r.Verdict = verdict(r.Nodes, err).Judged(r.Probes)
 	return r
 }
 
 // closeHere does to this node's live sessions what the order says, and answers
 // for it.
 func (s *Service) closeHere(ctx context.Context, sus gateway.Suspension) gateway.NodeReport {
-	n := gateway.NodeReport{Node: s.node, Answered: true}
 	now := s.now()
+	n := gateway.NodeReport{Node: s.node, Answered: true, Clock: gateway.Instant(now)}
 	before := s.liveUnder(sus.Scope)
 	n.LiveBefore = len(before)
 	meant := func(l gateway.Session) bool {
@@ -179,6 +184,7 @@ func (s *Service) closeHere(ctx context.Context, sus gateway.Suspension) gateway
 		n.Sessions = s.sessions.EndAll(meant, suspended(sus.ID))
 	}
 	n.LiveBefore = max(n.LiveBefore, len(n.Sessions))
+	byMethod(n.Sessions)
 	for _, l := range s.liveUnder(sus.Scope) {
 		fate := s.spare(sus, l, now)
 		if fate == "" {
