@@ -62,6 +62,12 @@ const (
 	SuspensionReport  Name = "suspension.report"
 	RestorationSigned Name = "restoration.signed" // the first of two
 	Restored          Name = "restoration.done"
+	OrderSigned       Name = "order.signed" // ahead, for whoever hands it in
+	OrderUsed         Name = "order.used"
+	OrderRefused      Name = "order.refused"
+	OrderWithdrawn    Name = "order.withdrawn"
+	TokenIssued       Name = "token.issued"
+	TokenRemoved      Name = "token.removed"
 
 	ChainBroken Name = "chain.broken" // a row does not have a signed statement behind it
 	ClockStep   Name = "clock.stepped"

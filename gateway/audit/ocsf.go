@@ -79,6 +79,8 @@ var faces = map[Name]face{
 
 	Suspended: {classRemedy, 2, 5}, SuspensionReport: {classRemedy, 1, 4},
 	RestorationSigned: {classRemedy, 3, 3}, Restored: {classRemedy, 3, 4},
+	OrderSigned: {classRemedy, activityOther, 3}, OrderUsed: {classRemedy, 2, 5}, OrderRefused: {classRemedy, activityOther, 3}, OrderWithdrawn: {classRemedy, activityOther, 3},
+	TokenIssued: {classUser, activityOther, 3}, TokenRemoved: {classUser, activityOther, 2},
 
 	ChainBroken: {classFinding, 1, 5}, ClockStep: {classFinding, 1, 3}, StoreLost: {classFinding, 1, 4},
 }

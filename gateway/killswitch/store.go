@@ -32,6 +32,7 @@ type Standing struct {
 // Tx writes.
 type Tx interface {
 	audit.Tx
+	OrderTx
 	PutStatement(s statement.Signed) error
 	Standing(scope gateway.Scope) (Standing, error) // gateway.ErrNotFound
 	// SetStanding moves a vendor or person to state and epoch by

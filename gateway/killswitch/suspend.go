@@ -66,6 +66,12 @@ func (s *Service) mayExcept(ctx context.Context, b *statement.Suspend) error {
 // suspended already is closed again, under another epoch. Once the order is
 // durable it is carried to its end whatever becomes of ctx.
 func (s *Service) Suspend(ctx context.Context, signed statement.Signed) (gateway.Suspension, error) {
+	return s.suspend(ctx, signed, nil)
+}
+
+// suspend is Suspend; also, if set, writes beside the order, in its
+// transaction.
+func (s *Service) suspend(ctx context.Context, signed statement.Signed, also func(Tx) error) (gateway.Suspension, error) {
 	checked, err := s.chain.CheckFresh(ctx, signed)
 	if err != nil {
 		return gateway.Suspension{}, err
@@ -82,25 +88,34 @@ func (s *Service) Suspend(ctx context.Context, signed statement.Signed) (gateway
 		ID: body.ID, Scope: body.Scope, Epoch: body.Epoch, Closing: body.Closing(), Reason: body.Reason, By: checked.Signer.Name,
 		Statement: signed.Digest, Ordered: gateway.Instant(s.now()),
 	}
-	report, err := s.order(ctx, sus, signed)
+	if checked.Statement.Signer == statement.Machine && body.For != "" {
+		sus.By = body.For
+	}
+	report, err := s.order(ctx, sus, signed, also)
 	if err != nil {
 		return gateway.Suspension{}, err
 	}
 	s.log.Warn("suspension ordered", "scope", sus.Scope.String(), "epoch", sus.Epoch, "by", sus.By)
 	defer s.sessions.PutOff()() // the answer does not wait behind hundreds of seals
 	sus.Report = s.carryOut(ctx, sus, report)
+	noteSince(sus.Report, body.Since)
 	s.fileReport(ctx, sus)
 	return sus, nil
 }
 
 // order makes the order durable, in one transaction.
-func (s *Service) order(ctx context.Context, sus gateway.Suspension, signed statement.Signed) (*gateway.Report, error) {
+func (s *Service) order(ctx context.Context, sus gateway.Suspension, signed statement.Signed, also func(Tx) error) (*gateway.Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, CommitWait)
 	defer cancel()
 	r := &gateway.Report{Ordered: sus.Ordered}
 	err := s.store.Update(ctx, func(tx Tx) error {
 		if err := tx.PutStatement(signed); err != nil {
 			return err
+		}
+		if also != nil {
+			if err := also(tx); err != nil {
+				return err
+			}
 		}
 		st, err := tx.Standing(sus.Scope)
 		if err != nil {
@@ -120,7 +135,7 @@ func (s *Service) order(ctx context.Context, sus gateway.Suspension, signed stat
 		}
 		e := s.event(audit.Suspended, sus.By, sus.Scope)
 		e.Suspension, e.Statement, e.Reason = sus.ID, sus.Statement, sus.Reason
-		e.Detail = map[string]string{"epoch": strconv.FormatUint(sus.Epoch, 10)}
+		e.Detail = map[string]string{"epoch": strconv.FormatUint(sus.Epoch, 10), "scope": sus.Scope.String(), "mode": string(sus.Mode), "excepted": strconv.Itoa(len(sus.Except))}
 		return tx.Append(e)
 	})
 	r.Durable = gateway.Instant(s.now())
@@ -255,9 +270,10 @@ func (s *Service) fileReport(ctx context.Context, sus gateway.Suspension) {
 	ctx, cancel := context.WithTimeout(ctx, CommitWait)
 	defer cancel()
 	r := sus.Report
-	closed, total := 0, 0
+	closed, total, spared := 0, 0, 0
 	var slowest time.Duration
 	for _, n := range r.Nodes {
+		spared += n.Left
 		for _, c := range n.Sessions {
 			total++
 			if c.Closed {
@@ -272,7 +288,7 @@ func (s *Service) fileReport(ctx context.Context, sus gateway.Suspension) {
 		}
 		e := s.event(audit.SuspensionReport, "gateway", sus.Scope)
 		e.Suspension, e.Reason = sus.ID, string(r.Verdict)
-		e.Detail = map[string]string{"closed": strconv.Itoa(closed), "live_before": strconv.Itoa(total), "slowest": slowest.String(), "nodes": strconv.Itoa(len(r.Nodes))}
+		e.Detail = map[string]string{"closed": strconv.Itoa(closed), "live_before": strconv.Itoa(total), "left": strconv.Itoa(spared), "slowest": slowest.String(), "nodes": strconv.Itoa(len(r.Nodes)), "scope": sus.Scope.String()}
 		if r.Verdict != gateway.Pass {
 			e.Outcome = audit.Failed
 		}

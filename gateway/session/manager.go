@@ -71,6 +71,8 @@ type Manager struct {
 	puttingOff int           // who calls for a PutOff
 	released   chan struct{} // closed when nobody does any more; nil: nobody does
 
+	bars bars // what this node keeps out while its store is away
+
 	fmu       sync.Mutex // guards followers
 	followers map[chan gateway.Session]struct{}
 }

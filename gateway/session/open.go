@@ -202,6 +202,9 @@ func (m *Manager) again(ctx context.Context, l *Live) error {
 }
 
 func (l *Live) epochsHold(tx Tx) error {
+	if err := l.m.barred(l.row.Reach()); err != nil {
+		return err
+	}
 	now, vendorActive, personActive, err := tx.Epochs(l.row.Vendor, l.row.Person)
 	if err != nil {
 		return err

@@ -14,4 +14,6 @@ var bodies = map[Kind]func() Body{
 	KindOpen:      func() Body { return new(Open) },
 	KindSuspend:   func() Body { return new(Suspend) },
 	KindRestore:   func() Body { return new(Restore) },
+	KindOrder:     func() Body { return new(Order) },
+	KindToken:     func() Body { return new(TokenIssue) },
 }

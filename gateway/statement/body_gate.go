@@ -21,6 +21,12 @@ type Suspend struct {
 	Until  time.Time           `json:"until,omitzero"`   // of a drain: when what is left ends
 	Except []gateway.Exception `json:"except,omitempty"` // live sessions that are left alone
 	Reason string              `json:"reason"`
+	// Of a suspension that the machine draws up for somebody else: what it
+	// carries out (a signed order, or the statement behind a token), whose that
+	// is, and since when a node without its store has kept the scope out.
+	Order gateway.Digest `json:"order,omitzero"`
+	For   string         `json:"for,omitempty"`
+	Since time.Time      `json:"since,omitzero"`
 }
 
 func (b *Suspend) Kind() Kind { return KindSuspend }
@@ -44,6 +50,12 @@ func (b *Suspend) Sentence() string {
 		fmt.Fprintf(&s, " Session %s goes on until %s; %s answers for it: %s.", e.Session, stamp(e.Until), e.Owner, strings.TrimRight(e.Reason, "."))
 	}
 	fmt.Fprintf(&s, " Reason: %s. Epoch %d.", strings.TrimRight(b.Reason, "."), b.Epoch)
+	if !b.Order.IsZero() {
+		fmt.Fprintf(&s, " It carries out %s, given by %s.", b.Order, b.For)
+	}
+	if !b.Since.IsZero() {
+		fmt.Fprintf(&s, " A node without its store has kept it out since %s.", stamp(b.Since))
+	}
 	return s.String()
 }
 
@@ -62,7 +74,7 @@ func (b *Suspend) does() string {
 
 // Check implements Body.
 func (b *Suspend) Check() error {
-	return first(gateway.CheckID("sus", b.ID), checkScope(b.Scope), b.checkMode(), b.checkExcept(),
+	return first(gateway.CheckID("sus", b.ID), checkScope(b.Scope), b.checkMode(), b.checkExcept(), b.checkOrder(),
 		gateway.CheckNeeded("reason", b.Reason, gateway.MaxReason, true), epoch(b.Epoch))
 }
 
@@ -76,6 +88,18 @@ func (b *Suspend) checkMode() error {
 		return when("until", b.Until)
 	}
 	return nil
+}
+
+func (b *Suspend) checkOrder() error {
+	if b.Order.IsZero() != (b.For == "") || b.Order.IsZero() && !b.Since.IsZero() {
+		return gateway.Invalid("order", "a suspension for somebody else names what it carries out and whose that is")
+	}
+	if !b.Since.IsZero() {
+		if err := when("since", b.Since); err != nil {
+			return err
+		}
+	}
+	return gateway.CheckText("for", b.For, gateway.MaxTitle, false)
 }
 
 func (b *Suspend) checkExcept() error {

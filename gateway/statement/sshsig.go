@@ -17,7 +17,7 @@ import (
 // SSHSIG is a proof by an SSH security key: the armoured file that
 // `ssh-keygen -Y sign` writes over the statement's bytes, kept as it came, so
 // that `ssh-keygen -Y verify` takes it too. Proof.Key is the key's
-// fingerprint. The chain takes it under a session.open alone.
+// fingerprint. The chain takes it under a session.open and an order alone.
 const SSHSIG ProofKind = "sshsig"
 
 // MaxSSHSIG bounds the armoured signature; one by a security key has about
@@ -40,6 +40,10 @@ var sshsigMagic = [6]byte{'S', 'S', 'H', 'S', 'I', 'G'}
 // OpenNamespace is the SSHSIG namespace of session.open statements of the
 // gateway at that host. No other program has signatures made for it.
 func OpenNamespace(host string) string { return "portcullis-open@" + host }
+
+// OrderNamespace is that of signed orders: what was signed to open is nothing
+// to what closes, and the other way round.
+func OrderNamespace(host string) string { return "portcullis-order@" + host }
 
 // SecurityKey reports whether an SSH key lives in a FIDO2 authenticator, so
 // that its signatures carry presence, verification and a counter.

@@ -25,6 +25,10 @@ func ruleOf(k statement.Kind) rule {
 		return rule{machine: true, self: true, roles: []gateway.Role{gateway.Admin}}
 	case statement.KindSuspend:
 		return rule{machine: true, roles: []gateway.Role{gateway.Responder, gateway.Admin}}
+	case statement.KindOrder:
+		return rule{machine: true, sshKey: true, roles: []gateway.Role{gateway.Responder, gateway.Admin}}
+	case statement.KindToken:
+		return rule{machine: true, roles: []gateway.Role{gateway.Admin}}
 	case statement.KindRestore:
 		return rule{machine: true, roles: []gateway.Role{gateway.Responder, gateway.Approver, gateway.Admin}}
 	case statement.KindApprove:

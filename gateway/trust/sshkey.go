@@ -6,14 +6,18 @@ import (
 )
 
 // proveSSHSIG verifies a touch by an SSH security key of the signer whose
-// addition is cited. The statement must have been drawn up for that key.
+// addition is cited. The opening of a session must have been drawn up for that
+// key.
 func (w *walk) proveSSHSIG(f *fact, p statement.Proof, cited []*fact) error {
-	o, ok := f.body.(*statement.Open)
-	if !ok || !ruleOf(f.st.Kind).sshKey {
-		return f.broken("it is proven by an SSH key, which may open a session and sign nothing else")
+	if !ruleOf(f.st.Kind).sshKey {
+		return f.broken("it is proven by an SSH key, which may open a session or sign an order, and nothing else")
 	}
-	if !o.ByKey() || o.Transport != p.Key {
-		return f.broken("it was drawn up for something else than the SSH key that signed it")
+	namespace := statement.OrderNamespace(w.rp.ID)
+	if o, ok := f.body.(*statement.Open); ok {
+		namespace = statement.OpenNamespace(w.rp.ID)
+		if !o.ByKey() || o.Transport != p.Key {
+			return f.broken("it was drawn up for something else than the SSH key that signed it")
+		}
 	}
 	for _, c := range cited {
 		k, ok := c.body.(*statement.SSHKeyAdd)
@@ -27,7 +31,7 @@ func (w *walk) proveSSHSIG(f *fact, p statement.Proof, cited []*fact) error {
 		if err != nil {
 			return f.wrap("the SSH key that signed it", err)
 		}
-		if _, err := f.s.VerifySSHSIG(p, key, statement.OpenNamespace(w.rp.ID)); err != nil {
+		if _, err := f.s.VerifySSHSIG(p, key, namespace); err != nil {
 			return f.wrap("the touch", err)
 		}
 		f.sshKey, f.enrolment = k.Fingerprint, c.s.Digest
