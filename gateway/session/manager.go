@@ -190,7 +190,7 @@ func (m *Manager) EndGrant(grantID string, why gateway.EndReason, by string) {
 func (m *Manager) EndAll(match func(gateway.Session) bool, cause *gateway.Ended) []gateway.ClosedSession {
 	begun := time.Now()
 	defer m.PutOff()()
-	s := &sweep{over: make(chan struct{})}
+	s := &sweep{over: make(chan struct{}), told: m.release()}
 	hit, own := m.mark(s, match, cause)
 	s.run(m, own)
 	wait := time.NewTimer(EndWait)

@@ -25,7 +25,8 @@ const (
 type Shutter interface {
 	// Shut ends both directions and waits for nothing: for no peer, and for no
 	// lock that is held over a write. What wakes by it rests until over is
-	// closed, so that it takes no time from the sockets still to come.
+	// closed, so that it takes no time from the sockets still to come, and from
+	// the answer.
 	Shut(over <-chan struct{})
 }
 
@@ -47,7 +48,8 @@ type Closing interface {
 // seal would take the processor from each other's sockets, so those come first
 // and everything else waits.
 type sweep struct {
-	over chan struct{} // closed when the sockets had their turn
+	over chan struct{}   // closed when the sockets had their turn
+	told <-chan struct{} // closed when nobody waits for the answer any more
 }
 
 // sockets are what a session closes when it stops.
@@ -93,7 +95,7 @@ func (s *sweep) run(m *Manager, own []*Live) {
 		l.swept = l.detach()
 		for _, c := range l.swept.targets {
 			if t, ok := c.(Shutter); ok {
-				t.Shut(s.over)
+				t.Shut(s.told)
 			}
 		}
 	}
@@ -137,7 +139,7 @@ func (l *Live) part(s *sweep) {
 		case <-s.over: // the session does it
 		default:
 			if ok {
-				p.Part(l.cause(), s.over)
+				p.Part(l.cause(), s.told)
 			}
 		}
 	}
@@ -162,10 +164,15 @@ func (m *Manager) PutOff() (release func()) {
 	})
 }
 
-func (m *Manager) waitPutOff() {
+// release is closed when nobody calls for a PutOff any more; nil if nobody does.
+func (m *Manager) release() <-chan struct{} {
 	m.puts.Lock()
-	released := m.released
-	m.puts.Unlock()
+	defer m.puts.Unlock()
+	return m.released
+}
+
+func (m *Manager) waitPutOff() {
+	released := m.release()
 	if released == nil {
 		return
 	}

@@ -114,14 +114,22 @@ func (l leave) Close() error {
 	if ok && half.CloseWrite() == nil {
 		wait := time.NewTimer(LeaveTime)
 		defer wait.Stop()
-		gone := make(chan struct{})
-		l.c.wg.Go(func() { _ = l.c.sc.Wait(); close(gone) }) // ends with the socket, which is closed next
 		select {
-		case <-gone:
+		case <-l.c.hungUp():
 		case <-wait.C:
 		}
 	}
 	return l.c.nc.Close()
+}
+
+// hungUp is closed when the client has ended its half too.
+func (c *conn) hungUp() <-chan struct{} {
+	if w := c.h.wire; w != nil && w.raw != nil {
+		return w.ended
+	}
+	gone := make(chan struct{})
+	c.wg.Go(func() { _ = c.sc.Wait(); close(gone) }) // ends with the socket, which is closed next
+	return gone
 }
 
 // explain shows why there is no session on the first channel that the client

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -15,8 +16,12 @@ import (
 // How connections end when hundreds end at once. Everything here waits for
 // nobody: neither a peer nor a lock that somebody holds over a write.
 
-// rest keeps a connection's reader still. What it would do about the end of a
-// socket takes time from the sockets that are still to be shut.
+// restTime is the longest that a reader rests.
+const restTime = time.Second
+
+// rest keeps a connection's reader still. What the library would do about the
+// end of a socket takes time from the sockets that are still to be shut, from
+// the clients that hear of theirs, and from the answer to whoever gave the order.
 type rest struct {
 	until atomic.Pointer[<-chan struct{}]
 }
@@ -24,8 +29,15 @@ type rest struct {
 func (r *rest) set(over <-chan struct{}) { r.until.Store(&over) }
 
 func (r *rest) wait() {
-	if over := r.until.Load(); over != nil {
-		<-*over
+	over := r.until.Load()
+	if over == nil {
+		return
+	}
+	late := time.NewTimer(restTime)
+	defer late.Stop()
+	select {
+	case <-*over:
+	case <-late.C:
 	}
 }
 
@@ -121,6 +133,14 @@ func (w *wire) keep(p []byte) (n int, err error, kept bool) {
 	}
 	w.gathered = append(w.gathered, p...)
 	return len(p), nil, true
+}
+
+// hasParted reports whether our half has ended: what the other still sends is
+// for nobody.
+func (w *wire) hasParted() bool {
+	w.gmu.Lock()
+	defer w.gmu.Unlock()
+	return w.parted
 }
 
 // part writes what was gathered, as far as the socket takes it at once, and

@@ -44,7 +44,9 @@ type wire struct {
 	chunk *[wireRead]byte // from wireBuffers; nil while all of it was taken
 	left  []byte          // of chunk
 
-	rest *rest
+	rest    *rest
+	ended   chan struct{} // closed by the reader when the other side has ended its half
+	endOnce sync.Once
 
 	gmu      sync.Mutex // guards what follows; never held over a write
 	gathers  bool       // what the library writes is kept for part
@@ -61,7 +63,7 @@ var (
 )
 
 func newWire(nc net.Conn, head []byte, mute string) *wire {
-	w := &wire{Conn: nc, head: head, mute: []byte(mute), prompt: promptReads, rest: &rest{}}
+	w := &wire{Conn: nc, head: head, mute: []byte(mute), prompt: promptReads, rest: &rest{}, ended: make(chan struct{})}
 	if s, ok := nc.(syscall.Conn); ok {
 		if raw, err := s.SyscallConn(); err == nil {
 			w.raw = raw
@@ -100,8 +102,25 @@ func (w *wire) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// fill waits until something has arrived, and only then takes a buffer.
+// fill waits until something has arrived, and only then takes a buffer. Once we
+// have parted, what arrives is dropped until the other side ends as well.
 func (w *wire) fill() error {
+	for {
+		err := w.take()
+		switch {
+		case err != nil:
+			w.endOnce.Do(func() { close(w.ended) })
+			w.rest.wait()
+			return err
+		case !w.hasParted():
+			return nil
+		}
+		wireBuffers.Put(w.chunk)
+		w.chunk, w.left = nil, nil
+	}
+}
+
+func (w *wire) take() error {
 	var n int
 	var failed error
 	w.hold()
@@ -124,7 +143,6 @@ func (w *wire) fill() error {
 		w.chunk = nil
 		return !errors.Is(failed, syscall.EAGAIN)
 	})
-	w.rest.wait()
 	switch {
 	case err != nil:
 		return err
