@@ -45,6 +45,7 @@ var rooms = []struct {
 	{"gateway/access", []string{"gateway/audit", "gateway/trust", "policy", "certs"}, "access alone asks policy and reaches certs; it must not know what carries the session"},
 	{"gateway/session", []string{"gateway/audit", "gateway/recording"}, "a session asks access through an interface of its own, so that no proxy and no test can go round it"},
 	{"gateway/killswitch", []string{"gateway/audit", "gateway/trust", "gateway/cluster"}, "the gate ends sessions through an interface; what it must stop must not be able to stop it"},
+	{"gateway/evidence", nil, "what is verified offline may lean on nothing that runs"},
 	{"gateway/cluster", nil, "the bus carries names and numbers; it decides nothing"},
 	{"gateway/cluster/bustest", []string{"gateway/cluster"}, "one suite holds every driver of the bus; it knows the bus alone"},
 	{"gateway/sshproxy", []string{"gateway/sshproxy/transfer"}, "a proxy carries: it never decides, signs, stores, or knows another proxy"},
