@@ -317,3 +317,56 @@ when { context.now.offset(duration("9223372036854775807ms")) < context.to };`)}}
 	_, err = w.svc.Ask(t.Context(), w.p(trusttest.Engineer), in(nil))
 	refused(t, "ask", err, policy.RuleError)
 }
+
+// What was asked for or granted before a target, its zone, its protocol or
+// every vendor was suspended opens nothing during it and nothing after it, even
+// where somebody puts the rows back; another target of the vendor goes on, and
+// a new ask is answered as before.
+func TestP5WideSuspension(t *testing.T) {
+	for _, scope := range []gateway.Scope{
+		{Kind: gateway.ScopeTarget, Name: trusttest.Target}, {Kind: gateway.ScopeZone, Name: "yard"},
+		{Kind: gateway.ScopeProtocol, Name: "ssh"}, {Kind: gateway.ScopeAll, Name: gateway.AllVendors},
+	} {
+		t.Run(string(scope.Kind), func(t *testing.T) {
+			w := newWorld(t)
+			g := w.granted(nil)
+			wait := w.ask(func(i *access.AskInput) { i.Account, i.Target = "root", core })
+			other := w.approval(trusttest.Approver, wait.ID, nil)
+			touch := w.touch(g.ID, statement.BindSSH, "abc")
+			putBack := func() {
+				w.edit("UPDATE requests SET state = 'granted', closed = 0, closed_by = '', word = '' WHERE id = $1", g.Request)
+				w.edit("UPDATE grants SET state = 'open', closed = 0, closed_by = '', why = ''")
+			}
+			id := w.suspend(scope)
+			_, _, err := w.svc.Usable(t.Context(), w.p(trusttest.Engineer), trusttest.Target, "")
+			refused(t, "connecting", err, trust.Shut)
+			_, err = w.svc.Ask(t.Context(), w.p(trusttest.Engineer), in(nil))
+			refused(t, "asking", err, trust.Shut)
+			_, _, err = w.svc.CommitApprove(t.Context(), other)
+			if (err != nil) != (scope.Kind != gateway.ScopeTarget) {
+				t.Errorf("approving what waits for another target: %v", err)
+			}
+			putBack()
+			_, err = w.svc.Entitle(t.Context(), g.ID, touch)
+			refused(t, "a grant put back while it is suspended", err, trust.Shut)
+			w.edit("UPDATE closures SET state = 'active'")
+			_, err = w.svc.Entitle(t.Context(), g.ID, touch)
+			refused(t, "with the row set back to active", err, trust.Shut)
+			w.edit("UPDATE closures SET state = 'suspended'")
+			w.Restore(scope, id, trusttest.Admin, trusttest.Responder)
+			w.mirror()
+			putBack()
+			_, err = w.entitle(g.ID)
+			refused(t, "a grant put back after the restoration", err, trust.Rule)
+			if e := w.events("chain.broken"); len(e) == 0 {
+				t.Error("rows that were put back are nobody's concern")
+			}
+			w.edit("UPDATE grants SET state = 'closed', why = 'suspended' WHERE id = $1", g.ID)
+			w.Advance(2 * statement.Fresh)
+			again := w.granted(nil)
+			if _, err := w.entitle(again.ID); err != nil {
+				t.Errorf("what is asked for anew: %v", err)
+			}
+		})
+	}
+}

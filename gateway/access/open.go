@@ -117,10 +117,30 @@ func (s *Service) whyNone(ctx context.Context, p gateway.Person, target, account
 	}
 	for _, g := range grants {
 		if account == "" || g.Account == account {
+			if err := s.shut(ctx, g); err != nil {
+				return err
+			}
 			return errClosed(g)
 		}
 	}
 	return gateway.Refused("no-grant", "ask for one at "+s.page("/requests/new"), "you hold no grant for %s", target)
+}
+
+// shut names the target, zone or protocol whose suspension closed a grant, as
+// long as it stands.
+func (s *Service) shut(ctx context.Context, g gateway.Grant) error {
+	if g.Why != gateway.EndSuspended {
+		return nil
+	}
+	t, err := s.chain.Target(ctx, g.Target)
+	if err != nil {
+		return nil // what closed the grant is answer enough
+	}
+	var no *gateway.Error
+	if err := s.chain.Open(ctx, reach(g.Vendor, g.Person, t), s.clock.now()); errors.As(err, &no) && no.Rule == trust.Shut {
+		return no
+	}
+	return nil
 }
 
 // entitled reads a grant, opens it if its time has come, and verifies all that

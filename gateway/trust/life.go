@@ -59,7 +59,7 @@ func (w *walk) live(scope gateway.Scope) (life, error) {
 				return nil, f.broken("it begins epoch %d, but %s was at epoch %d: an order is missing or stands twice", b.Epoch, scope, l.now().epoch)
 			}
 			if err := b.CheckTimes(f.st.At); err != nil {
-				return nil, f.wrap("its times", err)
+				return nil, f.broken("its times do not hold: %s", gateway.AsError(err).Text)
 			}
 			l = l.to(span{epoch: b.Epoch, state: gateway.Suspended, order: f}, f.st.At)
 			open, first = append(open, b.ID), nil

@@ -8,6 +8,9 @@ import (
 	"github.com/portcullis/portcullis/gateway/statement"
 )
 
+// Shut is the rule of what a wide scope closes: nothing in the store is wrong.
+const Shut = string(gateway.EndSuspended)
+
 // Order is one suspension of a scope, as it was signed.
 type Order struct {
 	ID    string
@@ -57,7 +60,7 @@ func (c *Chain) Open(ctx context.Context, r gateway.Reach, since time.Time) erro
 			return err
 		}
 		if s := l.now(); s.state != gateway.Active {
-			return closed(string(scope.Kind), scope.Name, s.state)
+			return shut(scope, r, s.state)
 		}
 		for _, s := range l {
 			if s.order != nil && !since.After(s.order.st.At.Add(slack)) {
@@ -67,4 +70,22 @@ func (c *Chain) Open(ctx context.Context, r gateway.Reach, since time.Time) erro
 		w.seen(epochOf(scope), l.now().epoch)
 	}
 	return w.settle()
+}
+
+// shut says to whoever is kept out what it is that is closed. The zone stays
+// unnamed: how the plant is divided is the operator's own.
+func shut(scope gateway.Scope, r gateway.Reach, s gateway.State) error {
+	what := scope.String()
+	switch scope.Kind {
+	case gateway.ScopeAll:
+		what = "the access of every vendor"
+	case gateway.ScopeZone:
+		what = "the zone of target " + r.Target
+	case gateway.ScopeProtocol:
+		what = "every vendor's access by " + scope.Name
+	}
+	if s == gateway.Restoring {
+		return gateway.Refused(Shut, "a second person of the staff must sign the restoration first", "%s is being restored and still closed", what)
+	}
+	return gateway.Refused(Shut, "call the operator's control room", "%s is suspended", what)
 }

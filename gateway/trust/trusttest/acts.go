@@ -105,6 +105,14 @@ func (w *World) Suspend(who string, scope gateway.Scope) (*statement.Suspend, st
 	return b, w.Do(who, b)
 }
 
+// SuspendBy has who suspend the scope in another mode, or with exceptions.
+func (w *World) SuspendBy(who string, scope gateway.Scope, c gateway.Closing) *statement.Suspend {
+	w.T.Helper()
+	b := &statement.Suspend{ID: gateway.NewID("sus", w.Now()), Scope: scope, Epoch: w.epoch(scope) + 1, Mode: c.Mode, Until: c.Until, Except: c.Except, Reason: "breach"}
+	w.Do(who, b)
+	return b
+}
+
 // Restoration is the body that lifts a suspension of the scope.
 func (w *World) Restoration(scope gateway.Scope, suspension string) *statement.Restore {
 	return &statement.Restore{Suspension: suspension, Scope: scope, Epoch: w.epoch(scope) + 1, Report: gateway.DigestOf([]byte("report")), Reason: "cleaned"}
@@ -118,9 +126,13 @@ func (w *World) Restore(scope gateway.Scope, suspension, first, second string) {
 	w.Do(second, b)
 }
 
+// epoch is the scope's by its statements.
 func (w *World) epoch(s gateway.Scope) uint64 {
-	if s.Kind == gateway.ScopeVendor {
+	switch s.Kind {
+	case gateway.ScopeVendor:
 		return w.Store.Vendors[s.Name].Epoch
+	case gateway.ScopePerson:
+		return w.Store.People[s.Name].Epoch
 	}
-	return w.Store.People[s.Name].Epoch
+	return max(1, w.Store.Wide[s].Epoch)
 }

@@ -95,20 +95,26 @@ func (s *Store) writeKey(d gateway.Digest, st statement.Statement, body statemen
 }
 
 func (s *Store) state(scope gateway.Scope) gateway.State {
-	if scope.Kind == gateway.ScopeVendor {
+	switch scope.Kind {
+	case gateway.ScopeVendor:
 		return s.Vendors[scope.Name].State
+	case gateway.ScopePerson:
+		return s.People[scope.Name].State
 	}
-	return s.People[scope.Name].State
+	return s.Wide[scope].State
 }
 
 func (s *Store) stand(scope gateway.Scope, state gateway.State, epoch uint64) {
-	if scope.Kind == gateway.ScopeVendor {
+	switch scope.Kind {
+	case gateway.ScopeVendor:
 		v := s.Vendors[scope.Name]
 		v.State, v.Epoch = state, epoch
 		s.Vendors[scope.Name] = v
-		return
+	case gateway.ScopePerson:
+		p := s.People[scope.Name]
+		p.State, p.Epoch = state, epoch
+		s.People[scope.Name] = p
+	default:
+		s.Wide[scope] = Standing{State: state, Epoch: epoch}
 	}
-	p := s.People[scope.Name]
-	p.State, p.Epoch = state, epoch
-	s.People[scope.Name] = p
 }

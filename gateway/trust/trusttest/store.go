@@ -25,7 +25,14 @@ type Store struct {
 	SSHKeys        map[string]gateway.SSHKey
 	Invitations    map[string]gateway.Invitation
 	Scopes         map[gateway.Scope][]gateway.Digest
-	Down           error // what every read answers, if it is set
+	Wide           map[gateway.Scope]Standing // of the scopes that are no vendor's and no person's
+	Down           error                      // what every read answers, if it is set
+}
+
+// Standing is the row of a wide scope. No chain reads it.
+type Standing struct {
+	State gateway.State
+	Epoch uint64
 }
 
 // NewStore returns an empty store.
@@ -34,6 +41,7 @@ func NewStore() *Store {
 		Statements: make(map[gateway.Digest]statement.Signed), Vendors: make(map[string]gateway.Vendor), People: make(map[string]gateway.Person),
 		Targets: make(map[string]gateway.Target), Authenticators: make(map[string]gateway.Authenticator), SSHKeys: make(map[string]gateway.SSHKey),
 		Invitations: make(map[string]gateway.Invitation), Scopes: make(map[gateway.Scope][]gateway.Digest),
+		Wide: make(map[gateway.Scope]Standing),
 	}
 }
 
@@ -100,6 +108,7 @@ func (s *Store) Transact(f func() error) error {
 	old := Store{
 		Statements: maps.Clone(s.Statements), Vendors: maps.Clone(s.Vendors), People: maps.Clone(s.People), Targets: maps.Clone(s.Targets),
 		Authenticators: maps.Clone(s.Authenticators), SSHKeys: maps.Clone(s.SSHKeys), Invitations: maps.Clone(s.Invitations), Scopes: maps.Clone(s.Scopes),
+		Wide: maps.Clone(s.Wide),
 	}
 	err := s.Down
 	if err == nil {
@@ -107,7 +116,7 @@ func (s *Store) Transact(f func() error) error {
 	}
 	if err != nil {
 		s.Statements, s.Vendors, s.People, s.Targets = old.Statements, old.Vendors, old.People, old.Targets
-		s.Authenticators, s.SSHKeys, s.Invitations, s.Scopes = old.Authenticators, old.SSHKeys, old.Invitations, old.Scopes
+		s.Authenticators, s.SSHKeys, s.Invitations, s.Scopes, s.Wide = old.Authenticators, old.SSHKeys, old.Invitations, old.Scopes, old.Wide
 	}
 	return err
 }
