@@ -134,23 +134,39 @@ func (m *Manager) Thaw(ctx context.Context, id, by string) error {
 	case now.Frozen.IsZero():
 		return gateway.Conflict("frozen", "session %s is not frozen", id)
 	case l.isOrdered():
-		return gateway.Refused("suspended", "end it, or restore what was suspended", "session %s is held by an order of suspension, which no thaw lifts", id)
+		return heldByOrder(id)
 	}
 	now.Frozen, now.FrozenBy = time.Time{}, ""
 	if err := l.announce(ctx, now, audit.SessionThawed, by, ""); err != nil {
 		return err
 	}
 	l.mark("thawed by " + by)
-	l.tell("the operator has thawed this session: what you typed passes now")
 	l.touched()
-	l.mu.Lock()
-	l.frozen, l.frozenBy = time.Time{}, ""
-	l.mu.Unlock()
-	// An end that came meanwhile has set its flag before its sockets close, and
-	// Send looks at the flag after the gate.
-	l.input.open()
+	if !l.unbar() {
+		// The row says otherwise now: it is put right, as far as the store lets.
+		return errors.Join(heldByOrder(id), l.announce(ctx, l.Session(), audit.SessionFrozen, "gateway", "an order of suspension came with the thaw"))
+	}
+	l.tell("the operator has thawed this session: what you typed passes now")
 	m.publish(l.Session())
 	return nil
+}
+
+// unbar opens the gate, unless an order holds it by now. An end that came
+// meanwhile has set its flag before its sockets close, and Send looks at the
+// flag after the gate.
+func (l *Live) unbar() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ordered {
+		return false
+	}
+	l.frozen, l.frozenBy = time.Time{}, ""
+	l.input.open()
+	return true
+}
+
+func heldByOrder(id string) error {
+	return gateway.Refused("suspended", "end it, or restore what was suspended", "session %s is held by an order of suspension, which no thaw lifts", id)
 }
 
 // turnOf finds a live session and waits for who freezes or thaws it now. The
