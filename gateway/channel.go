@@ -1,5 +1,7 @@
 package gateway
 
+import "slices"
+
 // ChannelKind is what one channel of a session carries.
 type ChannelKind string
 
@@ -130,4 +132,19 @@ func (a Abilities) LetsFile(op FileOp) bool {
 		return a.Upload
 	}
 	return false
+}
+
+// Transfer says whether a live session carries files now, as far as is known;
+// empty: no. scp, rsync and git run only while they transfer; an sftp channel
+// may be idle. What a shell or a forward carries is not known.
+func (s Session) Transfer() string {
+	for _, k := range []ChannelKind{ChannelSCP, ChannelRsync, ChannelGit} {
+		if slices.Contains(s.Running, k) {
+			return "transfer under way: " + string(k)
+		}
+	}
+	if slices.Contains(s.Running, ChannelSFTP) {
+		return "sftp is open, a transfer may be under way"
+	}
+	return ""
 }

@@ -57,18 +57,15 @@ func (g shownGate) Preview(ctx context.Context, scope gateway.Scope) (api.Suspen
 	if err != nil {
 		return api.SuspendPreview{}, err
 	}
-	out := api.SuspendPreview{Scope: scope, State: p.State, Sessions: p.Sessions}
-	f := access.Filter{States: []string{string(gateway.RequestWaiting)}}
-	if scope.Kind == gateway.ScopeVendor {
-		f.Vendor = scope.Name
-	} else {
-		f.Person = scope.Name
-	}
-	if out.Requests, err = g.rooms.access.Requests(ctx, f); err != nil {
+	out := api.SuspendPreview{Scope: scope, State: p.State, Sessions: api.WithCounts(p.Sessions, g.rooms.sessions.Live()), Lease: g.rooms.cfg.Lease}
+	zones, err := g.zones(ctx)
+	if err != nil {
 		return out, err
 	}
-	f.States = []string{string(gateway.GrantPlanned), string(gateway.GrantOpen)}
-	if out.Grants, err = g.rooms.access.Grants(ctx, f); err != nil {
+	if out.Requests, err = g.requests(ctx, scope, zones); err != nil {
+		return out, err
+	}
+	if out.Grants, err = g.grants(ctx, scope, zones); err != nil {
 		return out, err
 	}
 	people, err := g.rooms.directory.People(ctx)
@@ -78,6 +75,48 @@ func (g shownGate) Preview(ctx context.Context, scope gateway.Scope) (api.Suspen
 		}
 	}
 	return out, err
+}
+
+// zones are the targets by name: their zones and protocols are what wide
+// scopes go by.
+func (g shownGate) zones(ctx context.Context) (map[string]gateway.Target, error) {
+	targets, err := g.rooms.directory.Targets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	named := make(map[string]gateway.Target, len(targets))
+	for _, t := range targets {
+		named[t.Name] = t
+	}
+	return named, nil
+}
+
+// chosen is the filter of what the store can choose by itself.
+func chosen(scope gateway.Scope, states ...string) access.Filter {
+	f := access.Filter{States: states, Limit: access.MaxPage}
+	switch scope.Kind {
+	case gateway.ScopeVendor:
+		f.Vendor = scope.Name
+	case gateway.ScopePerson:
+		f.Person = scope.Name
+	case gateway.ScopeTarget:
+		f.Target = scope.Name
+	}
+	return f
+}
+
+func (g shownGate) requests(ctx context.Context, scope gateway.Scope, targets map[string]gateway.Target) ([]gateway.Request, error) {
+	list, err := g.rooms.access.Requests(ctx, chosen(scope, string(gateway.RequestWaiting)))
+	return slices.DeleteFunc(list, func(r gateway.Request) bool { return !scope.Covers(reached(r.Vendor, r.Person, targets[r.Target])) }), err
+}
+
+func (g shownGate) grants(ctx context.Context, scope gateway.Scope, targets map[string]gateway.Target) ([]gateway.Grant, error) {
+	list, err := g.rooms.access.Grants(ctx, chosen(scope, string(gateway.GrantPlanned), string(gateway.GrantOpen)))
+	return slices.DeleteFunc(list, func(r gateway.Grant) bool { return !scope.Covers(reached(r.Vendor, r.Person, targets[r.Target])) }), err
+}
+
+func reached(vendor, person string, t gateway.Target) gateway.Reach {
+	return gateway.Reach{Vendor: vendor, Person: person, Target: t.Name, Zone: t.Zone, Protocol: t.Kind}
 }
 
 // shownRecordings is the vault as the API shows it.

@@ -83,6 +83,21 @@ type SuspendPreview struct {
 	Requests []gateway.Request `json:"requests"`
 	Grants   []gateway.Grant   `json:"grants"`
 	People   []gateway.Person  `json:"people"`
+	Lease    time.Duration     `json:"lease_ns"` // after which a node that hears nothing ends everything by itself
+}
+
+// InForce are, of all suspensions newest first, those whose scope is closed: of
+// each scope the newest, unless that was lifted.
+func InForce(all []gateway.Suspension) []gateway.Suspension {
+	var list []gateway.Suspension
+	seen := map[gateway.Scope]bool{}
+	for _, x := range all {
+		if !seen[x.Scope] && x.Lifted.IsZero() {
+			list = append(list, x)
+		}
+		seen[x.Scope] = true
+	}
+	return list
 }
 
 // KillSwitch shows suspensions; ordering one is a signed act.
