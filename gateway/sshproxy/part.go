@@ -118,21 +118,21 @@ func (w *wire) gather() {
 }
 
 // keep takes p if what is written is gathered.
-func (w *wire) keep(p []byte) (n int, err error, kept bool) {
+func (w *wire) keep(p []byte) (n int, kept bool, err error) {
 	w.gmu.Lock()
 	defer w.gmu.Unlock()
 	switch {
 	case w.parted:
-		return 0, io.ErrClosedPipe, true
+		return 0, true, io.ErrClosedPipe
 	case !w.gathers:
-		return 0, nil, false
+		return 0, false, nil
 	case w.held != nil: // the first piece of this packet
 		w.gathered = append(w.gathered, w.held[:]...)
 		heldBuffers.Put(w.held)
 		w.held = nil
 	}
 	w.gathered = append(w.gathered, p...)
-	return len(p), nil, true
+	return len(p), true, nil
 }
 
 // hasParted reports whether our half has ended: what the other still sends is

@@ -171,7 +171,7 @@ func (w *wire) Write(p []byte) (int, error) {
 	w.writing.Store(true)
 	w.writes.Add(1)
 	defer w.writing.Store(false)
-	if n, err, kept := w.keep(p); kept {
+	if n, kept, err := w.keep(p); kept {
 		return n, err
 	}
 	switch {
