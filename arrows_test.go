@@ -48,6 +48,9 @@ var rooms = []struct {
 	{"gateway/evidence", nil, "what is verified offline may lean on nothing that runs"},
 	{"gateway/cluster", nil, "the bus carries names and numbers; it decides nothing"},
 	{"gateway/cluster/bustest", []string{"gateway/cluster"}, "one suite holds every driver of the bus; it knows the bus alone"},
+	{"gateway/cluster/redis", []string{"gateway/cluster"}, "a driver of the bus knows the bus alone"},
+	{"gateway/cluster/redis/redistest", nil, "a server for tests knows no bus"},
+	{"gateway/cluster/handover", nil, "it brings a call to another node and knows nothing of what is called"},
 	{"gateway/sshproxy", []string{"gateway/sshproxy/transfer"}, "a proxy carries: it never decides, signs, stores, or knows another proxy"},
 	{"gateway/sshproxy/transfer", nil, "what reads a stranger's bytes is pure: it can reach nothing that the bytes could steer"},
 	{"gateway/store", storeRooms, "the store keeps rooms' records behind the rooms' own interfaces; it calls none of them"},
@@ -75,7 +78,7 @@ var foreign = []struct {
 }{
 	{"math/rand", nil, "a number that can be foretold becomes a token one day; use crypto/rand"},
 	{"math/rand/v2", nil, "a number that can be foretold becomes a token one day; use crypto/rand"},
-	{"os/exec", []string{"cmd", "e2e", "gateway/store/postgres/pgtest"}, "nothing that a vendor sends may reach a command line: the serving rooms run no programs"},
+	{"os/exec", []string{"cmd", "e2e", "gateway/store/postgres/pgtest", "gateway/cluster/redis/redistest"}, "nothing that a vendor sends may reach a command line: the serving rooms run no programs"},
 	{"database/sql", []string{"gateway/store", "gateway/recording/search"}, "a room asks its store interface; SQL in two places is two truths (the search index holds none: it is derived)"},
 	{"unsafe", nil, "no figure has asked for it yet"},
 	{"log", []string{"cmd"}, "rooms are handed a *slog.Logger; the global one belongs to nobody"},

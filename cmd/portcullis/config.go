@@ -45,6 +45,9 @@ type Config struct {
 	// StorePasswordFile holds the password for a postgres store; it is read at
 	// each connection, so that it can be changed without a restart.
 	StorePasswordFile string `yaml:"store_password_file,omitempty"`
+	// Nodes are all nodes of a cluster: each one's name and the host:port where
+	// it listens for the others. Empty for one node.
+	Nodes map[string]string `yaml:"nodes,omitempty"`
 	// Redis is where the nodes of a cluster meet; empty for one node.
 	Redis Redis `yaml:"redis,omitempty"`
 	// Recordings is "file:///path"; DATA/recordings by default.
@@ -199,13 +202,35 @@ func (c *Config) check() error {
 	if c.Lease < time.Second || c.Lease > maxLease {
 		return fmt.Errorf("lease: %s is not between 1s and %s", c.Lease, maxLease)
 	}
-	for _, check := range []func() error{c.checkStore, c.checkLater, c.Redis.check, c.checkTLS, c.checkProviders} {
+	for _, check := range []func() error{c.checkStore, c.checkNodes, c.checkLater, c.Redis.check, c.checkTLS, c.checkProviders} {
 		if err := check(); err != nil {
 			return err
 		}
 	}
 	_, err = c.RootKeys()
 	return err
+}
+
+// checkNodes holds the list of nodes to one that each of them can share.
+func (c *Config) checkNodes() error {
+	if len(c.Nodes) == 0 {
+		return nil
+	}
+	if !c.shared() {
+		return errors.New("nodes: several nodes need a store that they share; set store to postgres://…")
+	}
+	if _, ok := c.Nodes[c.Node]; !ok {
+		return fmt.Errorf("nodes: this node, %q, is not among them; add it, or set node", c.Node)
+	}
+	for name, addr := range c.Nodes {
+		if err := gateway.CheckName("node", name); err != nil {
+			return fmt.Errorf("nodes: %w", err)
+		}
+		if host, port, err := net.SplitHostPort(addr); err != nil || host == "" || port == "" {
+			return fmt.Errorf("nodes.%s: %q is not host:port", name, addr)
+		}
+	}
+	return nil
 }
 
 // checkLater refuses what the words of the design foresee and this version

@@ -138,6 +138,7 @@ func (g *gatewayd) localDoctor(w http.ResponseWriter, r *http.Request) error {
 	defer cancel()
 	out := lookAtStore(ctx, g.cfg, g.store)
 	out = append(out, lookAtRedis(ctx, g.redis)...)
+	out = append(out, g.lookAtNodes(ctx)...)
 	out = append(out, finding{What: "gateway", OK: true, Text: fmt.Sprintf("%s runs as node %s with %d live sessions", version(), g.cfg.Node, len(g.sessions.Live()))})
 	admins, err := g.adminsWithKeys(ctx)
 	switch {

@@ -14,6 +14,7 @@ import (
 	"github.com/portcullis/portcullis/gateway"
 	"github.com/portcullis/portcullis/gateway/access"
 	"github.com/portcullis/portcullis/gateway/audit"
+	"github.com/portcullis/portcullis/gateway/cluster/handover"
 	"github.com/portcullis/portcullis/gateway/cluster/redis"
 	"github.com/portcullis/portcullis/gateway/directory"
 	"github.com/portcullis/portcullis/gateway/identity"
@@ -49,7 +50,8 @@ type rooms struct {
 	sessions   *session.Manager
 	access     *access.Service
 	killswitch *killswitch.Service
-	redis      *redis.Bus // nil for one node
+	redis      *redis.Bus      // nil for one node
+	peers      *handover.Peers // nil for one node
 
 	closers []func() error
 }
@@ -62,7 +64,7 @@ func open(cfg Config, log *slog.Logger) (_ *rooms, err error) {
 			err = errors.Join(err, r.close())
 		}
 	}()
-	for _, step := range []func() error{r.openKeys, r.openPolicy, r.openStore, r.openTrust, r.openPeople, r.openSessions, r.openGate} {
+	for _, step := range []func() error{r.openKeys, r.openPeers, r.openPolicy, r.openStore, r.openTrust, r.openPeople, r.openSessions, r.openGate} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -180,9 +182,18 @@ func (r *rooms) openPeople() (err error) {
 	}
 	r.identity, err = identity.New(identity.Config{
 		Store: r.store.Identity(), Chain: r.chain, Policy: identity.PolicyFunc(r.mayEnrol), Floor: r.floor,
-		RP: r.cfg.RelyingParty(), Gateway: r.cfg.URL, Providers: providers, Seal: r.keys, Windows: windows{r}, Now: time.Now, Logger: r.log,
+		RP: r.cfg.RelyingParty(), Gateway: r.cfg.URL, Providers: providers, Seal: r.keys, Windows: windows{r}, Home: r.home(), Now: time.Now, Logger: r.log,
 	})
 	return err
+}
+
+// home is this node's name in ids of what waits in its memory, where another
+// node may be asked for it.
+func (r *rooms) home() string {
+	if r.peers == nil {
+		return ""
+	}
+	return r.cfg.Node
 }
 
 func (r *rooms) mayEnrol(p gateway.Person, k identity.EnrolFacts) *gateway.Error {

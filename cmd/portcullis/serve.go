@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/portcullis/portcullis/gateway/audit"
+	"github.com/portcullis/portcullis/gateway/cluster/handover"
 	"github.com/portcullis/portcullis/gateway/sshproxy"
 	"github.com/portcullis/portcullis/web"
 	"github.com/portcullis/portcullis/web/api"
@@ -82,6 +83,7 @@ type gatewayd struct {
 	carrier             *sshproxy.Proxy
 	desk                *terminal.Desk // shells in browsers
 	web, ssh, sock, adm net.Listener
+	nodes               net.Listener // for the other nodes; nil for one node
 	webTLS              *tls.Config
 
 	readyMu  sync.Mutex
@@ -169,8 +171,8 @@ func (g *gatewayd) listen(ctx context.Context) (err error) {
 	for _, l := range []struct {
 		what, addr string
 		into       *net.Listener
-	}{{"web", g.cfg.Listen.Web, &g.web}, {"ssh", g.cfg.Listen.SSH, &g.ssh}, {"admin", g.cfg.Listen.Admin, &g.adm}} {
-		if l.addr == off {
+	}{{"web", g.cfg.Listen.Web, &g.web}, {"ssh", g.cfg.Listen.SSH, &g.ssh}, {"admin", g.cfg.Listen.Admin, &g.adm}, {"nodes", g.cfg.Nodes[g.cfg.Node], &g.nodes}} {
+		if l.addr == off || l.addr == "" {
 			continue
 		}
 		if *l.into, err = (&net.ListenConfig{}).Listen(ctx, "tcp", l.addr); err != nil {
@@ -223,7 +225,7 @@ func (g *gatewayd) serve(ctx context.Context, ready func()) (err error) {
 	inner, stopRooms := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRooms()
 	var keepers errgroup.Group
-	for name, run := range map[string]func(context.Context) error{"access": g.access.Run, "session": g.sessions.Run, "killswitch": g.killswitch.Run, "search": g.search.Run, "memory": keepTidy} {
+	for name, run := range map[string]func(context.Context) error{"access": g.access.Run, "session": g.sessions.Run, "killswitch": g.killswitch.Run, "search": g.search.Run, "memory": keepTidy, "grants": g.keepGrants} {
 		keepers.Go(func() error { return named(name, run(inner)) })
 	}
 	listeners, lctx := errgroup.WithContext(ctx)
@@ -233,6 +235,9 @@ func (g *gatewayd) serve(ctx context.Context, ready func()) (err error) {
 	}
 	if g.adm != nil {
 		listeners.Go(func() error { return named("admin", g.serveAdmin(lctx)) })
+	}
+	if g.nodes != nil {
+		listeners.Go(func() error { return named("nodes", g.serveNodes(lctx)) })
 	}
 	if g.ssh != nil {
 		listeners.Go(func() error { return named("ssh", g.carrier.Serve(lctx, g.ssh)) })
@@ -280,7 +285,7 @@ func (g *gatewayd) proxy() (*sshproxy.Proxy, error) {
 func (g *gatewayd) serveWeb(ctx context.Context) error {
 	mux := http.NewServeMux()
 	g.health(mux)
-	mux.Handle("/", g.pages.Handler())
+	mux.Handle("/", g.across(g.pages.Handler()))
 	srv := &http.Server{
 		Handler: mux, ReadHeaderTimeout: webHeaderTimeout, ReadTimeout: webReadTimeout, IdleTimeout: webIdleTimeout, MaxHeaderBytes: webMaxHeader,
 		ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug), TLSConfig: g.webTLS,
@@ -298,7 +303,9 @@ func (g *gatewayd) serveSocket(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.Handle(api.Prefix+"/", g.api.Handler(api.Machine))
 	g.localRoutes(mux)
-	srv := &http.Server{Handler: mux, ReadHeaderTimeout: socketHeaderTimeout, ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug)}
+	handed := g.across(mux)
+	root := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handed.ServeHTTP(w, handover.AsRoot(r)) })
+	srv := &http.Server{Handler: root, ReadHeaderTimeout: socketHeaderTimeout, ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug)}
 	return serveHTTP(ctx, srv, func() error { return srv.Serve(g.sock) }, drainTime)
 }
 
@@ -347,7 +354,7 @@ func (g *gatewayd) ready(ctx context.Context) error {
 
 // closeAll closes listeners that were not served, then the rooms.
 func (g *gatewayd) closeAll() error {
-	for _, l := range []net.Listener{g.web, g.ssh, g.adm, g.sock} {
+	for _, l := range []net.Listener{g.web, g.ssh, g.adm, g.sock, g.nodes} {
 		if l != nil {
 			_ = l.Close() // most are closed already
 		}

@@ -77,8 +77,6 @@ func (s *Service) Ask(ctx context.Context, p gateway.Person, in AskInput) (gatew
 }
 
 func (s *Service) ask(ctx context.Context, p gateway.Person, in AskInput) (gateway.Request, error) {
-	s.asking.Lock()
-	defer s.asking.Unlock()
 	d, err := s.draft(ctx, p, in)
 	if err != nil {
 		return gateway.Request{}, err
@@ -96,6 +94,13 @@ func (s *Service) ask(ctx context.Context, p gateway.Person, in AskInput) (gatew
 	err = s.store.Update(ctx, func(tx Tx) error {
 		if err := current(tx, d.ask); err != nil {
 			return err
+		}
+		// Another node may have written since the look before.
+		switch _, clash, err := overlaps(tx, d.ask, d.ask.Asked); {
+		case err != nil:
+			return err
+		case clash != nil:
+			return clash
 		}
 		if err := tx.PutRequest(r); err != nil {
 			return err
@@ -137,7 +142,7 @@ func (s *Service) draft(ctx context.Context, p gateway.Person, in AskInput) (dra
 	d.verdict = s.policy.Decide(policy.Facts{
 		Action: policy.Ask, Person: who, Vendor: vendor, Target: target, Account: account.Name, Terms: terms, Now: now,
 	})
-	d.overlaps, d.clash, err = s.overlaps(ctx, d.ask, now)
+	d.overlaps, d.clash, err = overlaps(rowsOf{ctx, s.store}, d.ask, now)
 	return d, err
 }
 
@@ -199,10 +204,31 @@ func lapse(t gateway.Terms, now time.Time) time.Time {
 	return l
 }
 
+// windows are one person's, as the store has them: of grants that are not
+// closed at one target, and of requests that wait, at most MaxWaiting.
+type windows interface {
+	Usable(person, target string) ([]gateway.Grant, error)
+	Waiting(person string) ([]gateway.Request, error)
+}
+
+// rowsOf reads windows outside a transaction.
+type rowsOf struct {
+	ctx   context.Context
+	store Store
+}
+
+func (r rowsOf) Usable(person, target string) ([]gateway.Grant, error) {
+	return r.store.Usable(r.ctx, person, target)
+}
+
+func (r rowsOf) Waiting(person string) ([]gateway.Request, error) {
+	return r.store.Requests(r.ctx, Filter{Person: person, States: []string{string(gateway.RequestWaiting)}, Limit: MaxWaiting})
+}
+
 // overlaps lists the grants in the way, and words the first thing that is.
-func (s *Service) overlaps(ctx context.Context, a statement.Ask, now time.Time) ([]gateway.Grant, *gateway.Error, error) {
+func overlaps(rows windows, a statement.Ask, now time.Time) ([]gateway.Grant, *gateway.Error, error) {
 	from, to := span(asked(a), now)
-	held, err := s.store.Usable(ctx, a.Person, a.Target)
+	held, err := rows.Usable(a.Person, a.Target)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -213,7 +239,7 @@ func (s *Service) overlaps(ctx context.Context, a statement.Ask, now time.Time) 
 		no.Next = "use that grant, or ask for a window outside it"
 		return held, no, nil
 	}
-	waiting, err := s.store.Requests(ctx, Filter{Person: a.Person, States: []string{string(gateway.RequestWaiting)}, Limit: MaxWaiting})
+	waiting, err := rows.Waiting(a.Person)
 	if err != nil {
 		return nil, nil, err
 	}

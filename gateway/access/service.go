@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/portcullis/portcullis/certs"
@@ -74,9 +73,8 @@ type Service struct {
 	url    string
 	closed func(grantID string, why gateway.EndReason, by string)
 
-	asking sync.Mutex    // held from the look for overlaps until the request is written
-	wake   chan struct{} // tells Run that a boundary may have come nearer
-	watch  watchers
+	wake  chan struct{} // tells Run that a boundary may have come nearer
+	watch watchers
 }
 
 // New returns the room; all parts but Now, Logger, Node and OnGrantClosed are

@@ -58,6 +58,12 @@ type Tx interface {
 	Request(id string) (gateway.Request, error)
 	Approvals(request string) ([]gateway.Approval, error)
 	Grant(id string) (gateway.Grant, error)
+	// Usable and Waiting read the person's windows inside the transaction, so
+	// that two that are asked for at once, on two nodes, do not overlap:
+	// grants at that target that are not closed, soonest first, and the newest
+	// MaxWaiting requests that wait.
+	Usable(person, target string) ([]gateway.Grant, error)
+	Waiting(person string) ([]gateway.Request, error)
 	// PutRequest creates at Version 1, else replaces Version-1 or answers
 	// gateway.ErrStale.
 	PutRequest(r gateway.Request) error

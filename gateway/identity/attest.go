@@ -31,7 +31,7 @@ func (s *Service) AttestChallenge(person string) (string, error) {
 	if err != nil {
 		return "", gateway.Internal(err)
 	}
-	return text, nil
+	return s.homed(text), nil
 }
 
 // attested verifies an attestation: of this key, and made for a challenge that
@@ -46,7 +46,7 @@ func (s *Service) attested(p gateway.Person, key ssh.PublicKey, a Attested) (*st
 		return nil, gateway.Invalid("attestation", "the attestation is not the base64 of ssh-keygen's file")
 	}
 	var person string
-	if err := s.sealer.open(attestPurpose, a.Challenge, &person); err != nil || person != p.Name {
+	if err := s.sealer.open(attestPurpose, s.bare(a.Challenge), &person); err != nil || person != p.Name {
 		return nil, gateway.Refused("attestation", again, "the attestation's challenge is not yours, or is older than %s", AttestTime)
 	}
 	// A file written by an editor or by echo ends with a line feed.

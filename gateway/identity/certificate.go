@@ -34,7 +34,7 @@ const loginNext = "run `portcullis login` for another"
 // that link: for the rest of the longest window that the person has open, and
 // for statement.MaxCertificate at most.
 func (s *Service) DraftSSHCertificate(ctx context.Context, p gateway.Person, link string) (*statement.SSHCertIssue, error) {
-	t, err := s.terminals.find(link)
+	t, err := s.terminals.find(s.bare(link))
 	if err != nil {
 		return nil, err
 	}

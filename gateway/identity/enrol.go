@@ -65,7 +65,7 @@ func (s *Service) BeginEnrol(ctx context.Context, by Enroller, label string) (Ce
 	if !ok {
 		return Ceremony{}, full()
 	}
-	return Ceremony{ID: e.who.Name + "." + id, Options: raw}, nil
+	return Ceremony{ID: s.homed(e.who.Name + "." + id), Options: raw}, nil
 }
 
 // taken are the signature algorithms of keys: ECDSA with P-256 and P-384,
@@ -124,6 +124,7 @@ func (s *Service) mayEnrol(ctx context.Context, by Enroller, label string) (*enr
 
 // enrolmentOf finds an enrolment by its ceremony's id.
 func (s *Service) enrolmentOf(id string, take bool) (*enrolment, string, error) {
+	id = s.bare(id)
 	i := len(id) - 26 // rand.Text
 	if i > 1 && id[i-1] == '.' {
 		find := s.enrols.get
@@ -179,7 +180,7 @@ func (s *Service) EnrolCreated(ctx context.Context, ceremonyID string, credentia
 	if !ok {
 		return Challenge{}, full()
 	}
-	c.ID = owner + "." + id
+	c.ID = s.homed(owner + "." + id)
 	return c, nil
 }
 

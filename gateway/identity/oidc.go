@@ -54,6 +54,7 @@ func (s *Service) BeginOIDC(ctx context.Context, name string) (to, stateCookie s
 	}
 	f := flow{Provider: name, Verifier: oauth2.GenerateVerifier()}
 	f.State, _ = newSecret()
+	f.State = s.homed(f.State) // the provider brings it back to any node
 	f.Nonce, _ = newSecret()
 	if stateCookie, err = s.sealer.seal(oidcPurpose, f, ceremonyTime); err != nil {
 		return "", "", gateway.Internal(err)

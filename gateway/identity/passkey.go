@@ -48,7 +48,7 @@ func (s *Service) BeginLogin(context.Context) (Ceremony, error) {
 	if err != nil {
 		return Ceremony{}, gateway.Internal(err)
 	}
-	return Ceremony{ID: id, Options: raw}, nil
+	return Ceremony{ID: s.homed(id), Options: raw}, nil
 }
 
 // FinishLogin verifies the key's answer and returns the new login's token,
@@ -77,7 +77,7 @@ func (s *Service) refuseLogin(ctx context.Context, p gateway.Person, c Client, e
 func (s *Service) finishLogin(ctx context.Context, id string, credential []byte, c Client) (string, gateway.Person, error) {
 	var nobody gateway.Person
 	var ceremony loginCeremony
-	if err := s.sealer.open(loginPurpose, id, &ceremony); err != nil {
+	if err := s.sealer.open(loginPurpose, s.bare(id), &ceremony); err != nil {
 		return "", nobody, signIn("ceremony", "this sign-in was begun too long ago, or before the gateway was restarted")
 	}
 	answer, err := parseAssertion(credential)

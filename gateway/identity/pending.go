@@ -75,7 +75,7 @@ func (s *Service) Await(ctx context.Context, w Waiting) (*Pending, error) {
 	if err := s.ComesFrom(ctx, w.Person, w.Source); err != nil {
 		return nil, err
 	}
-	p := &Pending{ID: rand.Text(), ctx: ctx, waiting: w, done: make(chan Touched, 1)}
+	p := &Pending{ID: s.homed(rand.Text()), ctx: ctx, waiting: w, done: make(chan Touched, 1)}
 	if err := s.awaiting.add(p); err != nil {
 		return nil, err
 	}

@@ -82,8 +82,11 @@ type Config struct {
 	// Seal and Windows issue SSH certificates; without them none is taken.
 	Seal    Seal
 	Windows Windows
-	Now     func() time.Time
-	Logger  *slog.Logger
+	// Home is this node's name where there are several: it stands in every id
+	// of what waits in this node's memory. Empty for one node.
+	Home   string
+	Now    func() time.Time
+	Logger *slog.Logger
 }
 
 // Service is the room.
@@ -96,6 +99,7 @@ type Service struct {
 	grants Windows
 	rp     statement.RelyingParty
 	url    string
+	home   string
 	now    func() time.Time
 	log    *slog.Logger
 
@@ -139,7 +143,7 @@ func New(c Config) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{
-		store: c.Store, chain: c.Chain, policy: c.Policy, floor: c.Floor, seal: c.Seal, grants: c.Windows, rp: c.RP, url: c.Gateway, now: c.Now, log: c.Logger,
+		store: c.Store, chain: c.Chain, policy: c.Policy, floor: c.Floor, seal: c.Seal, grants: c.Windows, rp: c.RP, url: c.Gateway, home: c.Home, now: c.Now, log: c.Logger,
 		web: web, sealer: sealer, strangers: newStrangers(c.Now),
 		drafts: newTable[draft](c.Now, maxDrafts, maxDraftsEach), sshDrafts: newTable[sshDraft](c.Now, maxDrafts, maxDraftsEach), enrols: newTable[*enrolment](c.Now, maxEnrols, maxEnrolsEach),
 		spent: newTable[struct{}](c.Now, maxSpent, maxSpent), awaiting: newPendings(), terminals: newTerminals(c.Now),

@@ -61,6 +61,7 @@ func (s *Service) DraftSSH(_ context.Context, p gateway.Person, k gateway.SSHKey
 	if c.ID, ok = s.sshDrafts.put(addressOf(source), sshDraft{signed: signed, who: p, key: k, at: now}, c.Expires); !ok {
 		return SSHChallenge{}, full()
 	}
+	c.ID = s.homed(c.ID)
 	return c, nil
 }
 
@@ -77,7 +78,7 @@ func addressOf(source string) string {
 // the SSH security key. The counter is durable before it returns. Only who has
 // proven to hold the key is told how the key or its owner stands.
 func (s *Service) SignSSH(ctx context.Context, id string, armoured []byte, source string) (statement.Signed, error) {
-	d, ok := s.sshDrafts.take(id, addressOf(source))
+	d, ok := s.sshDrafts.take(s.bare(id), addressOf(source))
 	if !ok {
 		err := gateway.Refused("draft", "begin again", "this text has been signed before, was drawn up for another address, or is older than %s", statement.Fresh)
 		if e, ok := s.strangers.stranger(audit.TouchRefused, source, err); ok {

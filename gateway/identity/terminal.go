@@ -91,7 +91,9 @@ func (s *Service) BeginSSHCertificate(ctx context.Context, line, client, source 
 		Terminal: Terminal{Fingerprint: fingerprint, Code: newCode(), Source: source, Client: client, Expires: gateway.Instant(s.now().Add(TerminalTime))},
 		key:      canonicalLine(key), done: make(chan struct{}),
 	}
-	return s.terminals.add(t)
+	b, err := s.terminals.add(t)
+	b.Link, b.Ticket = s.homed(b.Link), s.homed(b.Ticket)
+	return b, err
 }
 
 func (l *terminals) add(t *terminal) (TerminalBegun, error) {
@@ -152,7 +154,7 @@ func (l *terminals) take(c gateway.SSHCertificate) (*terminal, error) {
 
 // SSHTerminal is the machine that waits behind a link.
 func (s *Service) SSHTerminal(link string) (Terminal, error) {
-	t, err := s.terminals.find(link)
+	t, err := s.terminals.find(s.bare(link))
 	if err != nil {
 		return Terminal{}, err
 	}
@@ -161,12 +163,12 @@ func (s *Service) SSHTerminal(link string) (Terminal, error) {
 
 // RefuseSSHTerminal sends the machine behind a link away.
 func (s *Service) RefuseSSHTerminal(link string) error {
-	t, err := s.terminals.find(link)
+	t, err := s.terminals.find(s.bare(link))
 	if err != nil {
 		return err
 	}
 	s.terminals.mu.Lock()
-	delete(s.terminals.byLink, link)
+	delete(s.terminals.byLink, s.bare(link))
 	s.terminals.mu.Unlock()
 	t.answer(Certified{Err: gateway.Refused("touch-refused", "begin again if that was a mistake", "the certificate was refused in the browser")})
 	return nil
@@ -176,7 +178,7 @@ func (s *Service) RefuseSSHTerminal(link string) error {
 // false means that there is none yet and it may be asked again.
 func (s *Service) AwaitSSHCertificate(ctx context.Context, ticket string) (Certified, bool, error) {
 	s.terminals.mu.Lock()
-	t := s.terminals.byTicket[ticket]
+	t := s.terminals.byTicket[s.bare(ticket)]
 	s.terminals.mu.Unlock()
 	if t == nil || !s.now().Before(t.Expires) {
 		return Certified{}, false, gateway.Refused("touch-late", "begin again and touch within that time", "nobody touched within %s", TerminalTime)

@@ -70,6 +70,7 @@ func (s *Service) Draft(ctx context.Context, login gateway.Login, p gateway.Pers
 	if c.ID, ok = s.drafts.put(login.ID, draft{signed: signed, person: p.Name, at: now}, c.Expires); !ok {
 		return Challenge{}, full()
 	}
+	c.ID = s.homed(c.ID)
 	return c, nil
 }
 
@@ -81,7 +82,7 @@ func full() error {
 // touch. The counter is durable before it returns. Whether the signer may
 // state it, and that it is stated only once, is for whoever commits it.
 func (s *Service) Sign(ctx context.Context, login gateway.Login, id string, credential []byte) (statement.Signed, error) {
-	d, ok := s.drafts.take(id, login.ID)
+	d, ok := s.drafts.take(s.bare(id), login.ID)
 	if !ok {
 		err := gateway.Refused("draft", "begin again", "this text has been signed before, was drawn up in another login, or is older than %s", statement.Fresh)
 		s.record(ctx, refusal(audit.TouchRefused, gateway.Person{Name: login.Person}, login.Source, err))

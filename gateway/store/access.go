@@ -41,7 +41,7 @@ func (s accessStore) Grants(ctx context.Context, f access.Filter) ([]gateway.Gra
 }
 
 func (s accessStore) Usable(ctx context.Context, person, target string) ([]gateway.Grant, error) {
-	return many(ctx, &s.db.reads, grants, "WHERE person = $1 AND target = $2 AND state <> $3 ORDER BY starts, id", person, target, string(gateway.GrantClosed))
+	return many(ctx, &s.db.reads, grants, usable, person, target, string(gateway.GrantClosed))
 }
 
 // filtered is the tail of a list of requests or grants.
@@ -120,6 +120,20 @@ func (tx *Tx) Approvals(request string) ([]gateway.Approval, error) {
 // Grant implements access.Tx.
 func (tx *Tx) Grant(id string) (gateway.Grant, error) {
 	return one(tx.ctx(), &tx.c, grants, "WHERE id = $1", id)
+}
+
+// usable is the tail of a person's grants at a target that are not closed.
+const usable = "WHERE person = $1 AND target = $2 AND state <> $3 ORDER BY starts, id"
+
+// Usable implements access.Tx.
+func (tx *Tx) Usable(person, target string) ([]gateway.Grant, error) {
+	return many(tx.ctx(), &tx.c, grants, usable, person, target, string(gateway.GrantClosed))
+}
+
+// Waiting implements access.Tx.
+func (tx *Tx) Waiting(person string) ([]gateway.Request, error) {
+	w := filtered(access.Filter{Person: person, States: []string{string(gateway.RequestWaiting)}, Limit: access.MaxWaiting})
+	return many(tx.ctx(), &tx.c, requests, w.text, w.args...)
 }
 
 // PutRequest implements access.Tx.
