@@ -217,7 +217,7 @@ func (r *rooms) openSessions() (err error) {
 		return err
 	}
 	r.sessions, err = session.New(session.Config{
-		Store: r.store.Session(), Access: entitler{r.access}, Recorder: indexed{session.Vault(r.recordings), r.search}, Node: r.cfg.Node, Lease: r.cfg.Lease, Now: time.Now, Logger: r.log,
+		Store: r.store.Session(), Access: entitler{r.access}, Recorder: indexed{session.Vault(r.recordings), r.search}, Node: r.cfg.Node, Lease: r.cfg.Lease, Leased: true, Now: time.Now, Logger: r.log,
 	})
 	return err
 }

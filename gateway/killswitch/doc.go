@@ -6,8 +6,8 @@
 // ended, here first and then on the other nodes, and the answers counted into
 // the report (P4). Whatever cuts it short after the transaction, the epochs in
 // the store keep the scope out: Run reads them each second on every node, ends
-// what they forbid, and ends everything when the store has not answered for
-// the length of the lease. Recover finishes the reports that a crash cut short.
+// what they forbid, and ends all that is of vendors when the store has not
+// answered for the length of the lease. Recover finishes the reports that a crash cut short.
 //
 // Restoring takes two people, a forensic report on file, and a new epoch; it
 // opens nothing old.

@@ -2,6 +2,7 @@ package killswitch
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/portcullis/portcullis/gateway"
@@ -12,16 +13,20 @@ import (
 // Run keeps this node to the epochs until ctx is done. Each second it reads
 // the state of every vendor and person and ends the sessions that it forbids,
 // whatever the bus has said; when the store has not answered for the length of
-// the lease it ends all of them. It answers orders that come by the bus.
+// the lease it ends all that are of vendors. It answers orders that come by
+// the bus.
 func (s *Service) Run(ctx context.Context) error {
 	leave, err := s.bus.Join(s.node, s.hear)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	tick := time.NewTicker(PollEvery)
+	tick := time.NewTicker(s.pollEvery())
 	defer tick.Stop()
-	w := watch{s: s, heard: time.Now()}
+	w := watch{s: s, heard: s.moment(), renewed: make(chan struct{}, 1)}
+	var timer sync.WaitGroup
+	defer timer.Wait()
+	timer.Go(func() { w.expire(ctx) })
 	for {
 		w.poll(ctx)
 		select {
@@ -29,57 +34,57 @@ func (s *Service) Run(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		case <-s.wake:
+		case <-s.debt.named:
 		}
 	}
 }
 
-// hear carries out an order that another node has made durable.
+// hear carries out an order that another node has made durable. It closes on
+// the bus's word alone; the floor, which is never lowered, is raised to what
+// the store says of the scope.
 func (s *Service) hear(ctx context.Context, o cluster.Order) gateway.NodeReport {
-	if err := s.floor.Raise(epochSubject(o.Scope), o.Epoch); err != nil {
-		s.log.Error("floor not raised", "scope", o.Scope.String(), "error", err)
-	}
+	s.debt.owe(o.Scope)
 	return s.closeHere(ctx, gateway.Suspension{ID: o.Suspension, Scope: o.Scope, Closing: o.Closing})
 }
 
-// watch is Run's memory of the store: the monotonic time of the last reading
-// that was answered, taken before it was asked for, and the orders that it has
-// read.
+// watch is Run's memory of the store: when the last reading was asked for that
+// was answered, and the orders that it has read.
 type watch struct {
-	s     *Service
-	heard time.Time
-	lost  bool
-	known map[gateway.Scope]replayed
+	s       *Service
+	known   map[gateway.Scope]replayed // of poll alone
+	renewed chan struct{}              // cap 1: heard has moved
+
+	mu    sync.Mutex // guards what follows
+	heard moment
+	lost  bool // the lease is over, and no reading has begun another
 }
 
+// poll reads what stands and acts on it. Only what has been acted on renews
+// the lease, and it counts from the asking.
 func (w *watch) poll(ctx context.Context) {
-	asked := time.Now()
-	// A store that hangs must not outlast the lease.
-	ask, cancel := context.WithTimeout(ctx, min(PollWait, max(w.s.lease-time.Since(w.heard), PollEvery)))
+	w.lapse() // a machine that was paused wakes here before its timers say so
+	asked, owed := w.s.moment(), w.s.debt.take()
+	ask, cancel := context.WithTimeout(ctx, min(PollWait, max(w.s.lease/2, w.s.pollEvery())))
 	all, err := w.s.store.Standings(ask)
 	cancel()
-	if err != nil {
-		w.silence(ctx, err)
-		return
+	w.mu.Lock()
+	away := w.s.since(w.heard)
+	w.mu.Unlock()
+	if err == nil {
+		w.enforce(ctx, all)
+		w.s.payFloor(owed, all)
+		if !w.renew(asked) {
+			err = errStale
+		}
+	} else {
+		w.s.debt.again(owed)
 	}
-	back := w.lost
-	away := time.Since(w.heard)
-	w.heard, w.lost = asked, false
-	w.enforce(ctx, all)
-	if back {
+	switch {
+	case err == nil && w.back():
 		w.s.storeBack(ctx, away)
+	case err != nil && ctx.Err() == nil:
+		w.s.log.Error("store does not answer", "for", away, "lease", w.s.lease, "error", err)
 	}
-}
-
-func (w *watch) silence(ctx context.Context, err error) {
-	if ctx.Err() != nil {
-		return
-	}
-	w.s.log.Error("store does not answer", "for", time.Since(w.heard), "lease", w.s.lease, "error", err)
-	if time.Since(w.heard) < w.s.lease {
-		return
-	}
-	w.lost = true
-	w.s.sessions.EndAll(func(gateway.Session) bool { return true }, &gateway.Ended{Reason: gateway.EndStore})
 }
 
 // enforce does to every live session what the orders over it say. It is done
@@ -126,12 +131,15 @@ func (s *Service) storeBack(ctx context.Context, away time.Duration) {
 }
 
 // Recover finishes the reports of orders that a crash cut short, and returns
-// how many. Call it after the sessions' own Recover and before anything opens.
+// how many. Call it after the sessions' own Recover and before anything opens:
+// it begins the first lease.
 func (s *Service) Recover(ctx context.Context) (int, error) {
+	asked := s.moment()
 	all, err := s.store.Suspensions(ctx)
 	if err != nil {
 		return 0, err
 	}
+	s.sessions.ServeUntil(asked.mono.Add(s.serves()), asked.wall.Add(s.serves()))
 	n := 0
 	for _, sus := range all {
 		if sus.Report != nil {

@@ -16,12 +16,13 @@ import (
 
 // Times and bounds of the room.
 const (
-	PollEvery    = time.Second      // how often the epochs are read
+	PollEvery    = time.Second      // how often the epochs are read, at least
 	PollWait     = 3 * time.Second  // for one reading
 	AnswerWait   = 3 * time.Second  // for the other nodes
 	CommitWait   = 10 * time.Second // for one transaction that must not be given up with its caller
 	DefaultLease = 10 * time.Second
-	maxWatchers  = 64 // of one suspension's counter
+	CloseAhead   = 500 * time.Millisecond // before the end of the lease: what it takes to close everything
+	maxWatchers  = 64                     // of one suspension's counter
 )
 
 // Chain verifies who signed; *trust.Chain is one.
@@ -42,6 +43,9 @@ type Sessions interface {
 	EndAll(match func(gateway.Session) bool, cause *gateway.Ended) []gateway.ClosedSession
 	HoldAll(ctx context.Context, match func(gateway.Session) bool, by, word string) []gateway.ClosedSession
 	Shorten(id string, until time.Time, cause *gateway.Ended)
+	// ServeUntil has vendors' sessions pass nothing, and none open, from the
+	// first of both moments on; until is monotonic, wall is not.
+	ServeUntil(until, wall time.Time)
 }
 
 // Floor remembers epochs outside the store; *trust.Floor is one.
@@ -90,6 +94,7 @@ type Service struct {
 	lease    time.Duration
 	now      func() time.Time
 	log      *slog.Logger
+	debt     *debt
 
 	mu       sync.Mutex // guards watchers
 	watchers map[string]map[chan Progress]struct{}
@@ -111,7 +116,7 @@ func New(c Config) (*Service, error) {
 	}
 	return &Service{
 		store: c.Store, stmts: c.Statements, chain: c.Chain, sessions: c.Sessions, bus: c.Bus, floor: c.Floor, wake: c.Wake, probe: c.Probe,
-		node: c.Node, lease: c.Lease, now: c.Now, log: c.Logger, watchers: map[string]map[chan Progress]struct{}{},
+		node: c.Node, lease: c.Lease, now: c.Now, log: c.Logger, watchers: map[string]map[chan Progress]struct{}{}, debt: newDebt(),
 	}, nil
 }
 

@@ -27,6 +27,9 @@ var acme = gateway.Scope{Kind: gateway.ScopeVendor, Name: "acme"}
 
 // memStore keeps one test's orders: a transaction at a time, all or nothing.
 type memStore struct {
+	slow time.Duration // of each reading
+	deaf bool          // it does not hear that nobody waits any more
+
 	mu         sync.Mutex
 	standings  killswitch.Standings
 	orders     map[string]gateway.Suspension
@@ -67,8 +70,20 @@ func (s *memStore) Suspensions(context.Context) ([]gateway.Suspension, error) {
 
 func (s *memStore) Standings(ctx context.Context) (killswitch.Standings, error) {
 	s.mu.Lock()
-	down, hang := s.down, s.hang
+	down, hang, slow, deaf := s.down, s.hang, s.slow, s.deaf
 	defer s.mu.Unlock()
+	if slow > 0 {
+		s.mu.Unlock()
+		wait := time.NewTimer(slow)
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			if deaf {
+				<-wait.C
+			}
+		}
+		s.mu.Lock()
+	}
 	if hang {
 		s.mu.Unlock()
 		<-ctx.Done()
@@ -199,6 +214,8 @@ func (c *chain) CheckFresh(_ context.Context, s statement.Signed) (trust.Checked
 
 // sessions is a registry of rows.
 type sessions struct {
+	until time.Time // the last ServeUntil, monotonic
+
 	mu        sync.Mutex
 	live      []gateway.Session
 	stuck     bool

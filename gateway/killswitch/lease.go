@@ -1,0 +1,103 @@
+package killswitch
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/portcullis/portcullis/gateway"
+)
+
+var errStale = errors.New("killswitch: the reading was asked for before the lease that it would begin was over")
+
+// moment is one instant on both clocks: the monotonic one, which cannot be set
+// but stands still while a virtual machine is paused, and the wall clock.
+type moment struct {
+	mono time.Time
+	wall time.Time
+}
+
+func (s *Service) moment() moment { return moment{time.Now(), s.now()} }
+
+// since is how long ago it was, by whichever clock says the longer.
+func (s *Service) since(m moment) time.Duration {
+	return max(time.Since(m.mono), s.now().Sub(m.wall))
+}
+
+// serves is how long a reading of the store lets this node serve: the lease,
+// less the time that it takes to close everything, so that all is closed when
+// the lease that others count with is over.
+func (s *Service) serves() time.Duration { return s.lease - min(CloseAhead, s.lease/4) }
+
+// pollEvery is the pace of the readings; several fit into a short lease.
+func (s *Service) pollEvery() time.Duration { return min(PollEvery, s.lease/4) }
+
+// renew lets this node serve from the moment at which a reading was asked for
+// that has been answered and acted upon. false: it was so long on its way that
+// it lets nothing.
+func (w *watch) renew(asked moment) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.s.since(asked) >= w.s.serves() {
+		return false
+	}
+	w.heard = asked
+	w.s.sessions.ServeUntil(asked.mono.Add(w.s.serves()), asked.wall.Add(w.s.serves()))
+	select {
+	case w.renewed <- struct{}{}:
+	default: // the last one was not seen yet
+	}
+	return true
+}
+
+// left is how long this node still serves.
+func (w *watch) left() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.s.serves() - w.s.since(w.heard)
+}
+
+// expire ends what is of vendors when the lease is over. It has a timer and a
+// goroutine of its own: a reading that hangs does not make it late.
+func (w *watch) expire(ctx context.Context) {
+	timer := time.NewTimer(w.left())
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.renewed:
+		case <-timer.C:
+			w.lapse()
+		}
+		if left := w.left(); left > 0 {
+			timer.Reset(left)
+		}
+	}
+}
+
+// lapse ends what is of vendors if the lease is over. The operator's own work
+// goes on.
+func (w *watch) lapse() {
+	if w.left() > 0 {
+		return
+	}
+	w.mu.Lock()
+	was := w.lost
+	w.lost = true
+	w.mu.Unlock()
+	if !was {
+		w.s.log.Error("the lease is over; vendors' sessions end", "lease", w.s.lease)
+	}
+	w.s.sessions.EndAll(func(l gateway.Session) bool { return l.Vendor != "" }, &gateway.Ended{Reason: gateway.EndStore})
+}
+
+// back takes note that the store answers again, and says whether the lease was
+// over meanwhile.
+func (w *watch) back() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	was := w.lost
+	w.lost = false
+	return was
+}
