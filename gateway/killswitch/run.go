@@ -97,7 +97,7 @@ func (w *watch) enforce(ctx context.Context, all Standings) {
 		case f.cut:
 			cut[l.ID] = true
 			continue
-		case f.held && l.Frozen.IsZero():
+		case f.held: // one that a person froze before, too: no thaw may open it
 			held[l.ID] = true
 		}
 		if !f.until.IsZero() {

@@ -39,7 +39,8 @@ type memStore struct {
 	cancelled  int
 	down       error
 	hang       bool
-	failAfter  int // Updates that succeed before all fail; negative: never
+	live       func() []gateway.Session // the rows; nil: one of acme
+	failAfter  int                      // Updates that succeed before all fail; negative: never
 }
 
 func newMemStore() *memStore {
@@ -114,7 +115,7 @@ func (s *memStore) Update(_ context.Context, f func(killswitch.Tx) error) error 
 	if s.failAfter > 0 {
 		s.failAfter--
 	}
-	t := &memTx{standings: maps.Clone(s.standings), orders: maps.Clone(s.orders), halves: maps.Clone(s.halves), statements: maps.Clone(s.statements), cancelled: s.cancelled}
+	t := &memTx{standings: maps.Clone(s.standings), orders: maps.Clone(s.orders), halves: maps.Clone(s.halves), statements: maps.Clone(s.statements), cancelled: s.cancelled, live: s.live}
 	if err := f(t); err != nil {
 		return err
 	}
@@ -130,6 +131,7 @@ type memTx struct {
 	statements map[gateway.Digest]statement.Signed
 	events     []audit.Event
 	cancelled  int
+	live       func() []gateway.Session
 }
 
 func (t *memTx) Append(e audit.Event) error { t.events = append(t.events, e); return nil }
@@ -162,7 +164,10 @@ func (t *memTx) Cancel(gateway.Scope, string, time.Time) (gateway.Cancelled, err
 	return gateway.Cancelled{Requests: 2, Grants: 1, Logins: 3}, nil
 }
 func (t *memTx) PutSuspension(s gateway.Suspension) error { t.orders[s.ID] = s; return nil }
-func (t *memTx) LiveSessions(gateway.Scope) ([]gateway.Session, error) {
+func (t *memTx) LiveSessions(sc gateway.Scope) ([]gateway.Session, error) {
+	if t.live != nil {
+		return slices.DeleteFunc(t.live(), func(l gateway.Session) bool { return !sc.Covers(l.Reach()) }), nil
+	}
 	return []gateway.Session{{ID: "ses_1", Vendor: "acme"}}, nil
 }
 func (t *memTx) PutRestoration(id string, _ uint64, signer string, d gateway.Digest) ([]killswitch.Restoration, error) {
@@ -178,11 +183,15 @@ func (t *memTx) PutRestoration(id string, _ uint64, signer string, d gateway.Dig
 // chain believes whoever the statement says signed it, and reads the orders
 // out of the store's statements.
 type chain struct {
-	err   error
-	store *memStore
+	err    error
+	store  *memStore
+	people map[string]gateway.Person // whoever is not there is active and of the staff
 }
 
 func (c *chain) Person(_ context.Context, name string) (gateway.Person, error) {
+	if p, ok := c.people[name]; ok {
+		return p, nil
+	}
 	return gateway.Person{Name: name, State: gateway.Active}, nil
 }
 
@@ -220,6 +229,7 @@ type sessions struct {
 	live      []gateway.Session
 	stuck     bool
 	ends      []gateway.EndReason
+	held      []string
 	shortened map[string]time.Time
 }
 
@@ -228,8 +238,11 @@ func (s *sessions) HoldAll(_ context.Context, match func(gateway.Session) bool, 
 	defer s.mu.Unlock()
 	var out []gateway.ClosedSession
 	for i, l := range s.live {
-		if match(l) {
-			s.live[i].Frozen, s.live[i].FrozenBy = time.Now(), by
+		if match(l) && !s.stuck {
+			if l.Frozen.IsZero() {
+				s.live[i].Frozen, s.live[i].FrozenBy = time.Now(), by
+			}
+			s.held = append(s.held, l.ID)
 			out = append(out, gateway.ClosedSession{Session: l.ID, Fate: gateway.FateFrozen})
 		}
 	}
