@@ -57,8 +57,12 @@ func (s *Server) board(v *visit) error {
 		tiles = append(tiles, t)
 	}
 	slices.SortStableFunc(tiles, func(a, b tile) int { return cmp.Compare(len(b.Live), len(a.Live)) })
+	shut, err := s.shutOver(v, func(gateway.Scope) bool { return true })
+	if err != nil {
+		return err
+	}
 	s.render(v, 200, "board", view{Title: "Live board", Wide: true, Data: map[string]any{
-		"Live": live, "Tiles": tiles, "MayEnd": api.Holds(v.who.Person, api.EndSession), "MayShut": api.Holds(v.who.Person, api.Suspending), "MaySee": api.Holds(v.who.Person, api.Review),
+		"Live": live, "Tiles": tiles, "Wide": shut, "MayEnd": api.Holds(v.who.Person, api.EndSession), "MayShut": api.Holds(v.who.Person, api.Suspending), "MaySee": api.Holds(v.who.Person, api.Review),
 	}})
 	return nil
 }

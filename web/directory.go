@@ -38,14 +38,22 @@ func (s *Server) vendor(v *visit) error {
 	if err != nil {
 		return err
 	}
+	targets = slices.DeleteFunc(slices.Clone(targets), func(t gateway.Target) bool { return t.Removed || !slices.Contains(t.Vendors, name) })
 	shut, err := s.rooms.KillSwitch.Suspensions(ctx)
+	if err != nil {
+		return err
+	}
+	wide, err := s.shutOver(v, func(o gateway.Scope) bool {
+		return slices.ContainsFunc(targets, func(t gateway.Target) bool { return o.Covers(reached(name, t)) })
+	})
 	if err != nil {
 		return err
 	}
 	return s.show(v, "vendor", "Vendor "+x.Title, map[string]any{
 		"X":        x,
+		"Wide":     wide,
 		"People":   slices.DeleteFunc(slices.Clone(people), func(p gateway.Person) bool { return p.Vendor != name }),
-		"Targets":  slices.DeleteFunc(slices.Clone(targets), func(t gateway.Target) bool { return t.Removed || !slices.Contains(t.Vendors, name) }),
+		"Targets":  targets,
 		"Sessions": api.WithCounts(sessions, s.rooms.Sessions.Live()),
 		"Shut":     slices.DeleteFunc(slices.Clone(shut), func(o gateway.Suspension) bool { return !o.Scope.Covers(gateway.Reach{Vendor: name}) }),
 		"MaySee":   api.Holds(v.who.Person, api.Review), "MayAdmit": s.mayAdmit(v, statement.KindVendor), "MayShut": api.Holds(v.who.Person, api.Suspending),
@@ -141,7 +149,17 @@ func (s *Server) target(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return s.show(v, "target", x.Title, map[string]any{"X": x, "Keys": hostKeys(x.HostKeys), "Sessions": sessions, "MayAdmit": s.mayAdmit(v, statement.KindTarget)})
+	shut, err := s.shutOver(v, func(o gateway.Scope) bool {
+		return slices.ContainsFunc(x.Vendors, func(vendor string) bool { return o.Covers(reached(vendor, x)) })
+	})
+	if err != nil {
+		return err
+	}
+	return s.show(v, "target", x.Title, map[string]any{"Wide": shut, "MayShut": api.Holds(v.who.Person, api.Suspending) && !x.Removed, "X": x, "Keys": hostKeys(x.HostKeys), "Sessions": sessions, "MayAdmit": s.mayAdmit(v, statement.KindTarget)})
+}
+
+func reached(vendor string, t gateway.Target) gateway.Reach {
+	return gateway.Reach{Vendor: vendor, Target: t.Name, Zone: t.Zone, Protocol: t.Kind}
 }
 
 // targetForm defines a target or changes one.

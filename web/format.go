@@ -38,7 +38,7 @@ var states = map[string][2]string{ // word: shape, tone
 	"PASS": {"check", "ok"}, "closed, measured": {"check", "ok"}, "sealed": {"check", "ok"}, "holds": {"check", "ok"}, "answered": {"check", "ok"}, "verified": {"check", "ok"},
 	"starting": {"half", "wait"}, "ending": {"half", "wait"}, "waiting": {"half", "wait"}, "restoring": {"half", "wait"}, "PENDING": {"half", "wait"},
 	"needs-approval": {"half", "wait"}, "writing": {"half", "wait"}, "interrupted": {"half", "wait"}, "no answer yet": {"half", "wait"}, "failed": {"cross", "stop"},
-	"frozen":  {"pause", "info"},
+	"frozen": {"pause", "info"}, "draining": {"half", "wait"}, "excepted": {"ring", "wait"}, "left": {"ring", "wait"},
 	"planned": {"ring", "info"}, "empty seat": {"ring", "info"}, "self": {"ring", "info"}, "none": {"ring", "off"},
 	"ended": {"square", "off"}, "closed": {"square", "off"}, "lapsed": {"square", "off"}, "withdrawn": {"square", "off"}, "removed": {"square", "off"}, "lifted": {"square", "off"},
 	"refused": {"cross", "stop"}, "refuse": {"cross", "stop"}, "FAIL": {"cross", "stop"}, "missing": {"cross", "stop"}, "still open": {"cross", "stop"},
@@ -84,6 +84,8 @@ func funcs(now func() time.Time) template.FuncMap {
 		"upper":    upper,
 		"add":      func(a, b int) int { return a + b },
 		"dict":     dict,
+		"fate":     fated,
+		"scope":    scopeText,
 		"has":      func(list []string, s string) bool { return contains(list, s) },
 	}
 }

@@ -29,8 +29,8 @@ type cli struct {
 	Export exportCmd `cmd:"" help:"Print vendors, people and targets as a file that apply takes."`
 	Invite inviteCmd `cmd:"" help:"Print a one-time link with which a person enrols a first key."`
 
-	Suspend     suspendCmd     `cmd:"" help:"Drop the gate: end all sessions of a vendor or person and keep them out."`
-	Restore     restoreCmd     `cmd:"" help:"Sign the restoration of a suspended vendor or person."`
+	Suspend     suspendCmd     `cmd:"" help:"Drop the gate on vendors, a person, a target, a zone, a protocol or all: nothing new gets in, and what is live ends."`
+	Restore     restoreCmd     `cmd:"" help:"Sign the restoration of what was suspended."`
 	Suspensions suspensionsCmd `cmd:"" help:"List suspensions, or print one report."`
 
 	Sessions sessionsCmd `cmd:"" help:"List sessions."`

@@ -184,31 +184,43 @@ func (s sessions) Watchers(string) []string { return s.World.Watchers }
 type gate struct{ *World }
 
 func (g gate) Preview(ctx context.Context, scope gateway.Scope) (api.SuspendPreview, error) {
-	f := api.Filter{}
-	if scope.Kind == gateway.ScopeVendor {
-		f.Vendor = scope.Name
-	} else {
-		f.Person = scope.Name
+	p := api.SuspendPreview{Scope: scope, State: gateway.Active, Lease: 10 * time.Second}
+	for _, x := range api.InForce(g.World.Suspensions) {
+		if x.Scope == scope {
+			p.State = gateway.Suspended
+		}
 	}
-	p := api.SuspendPreview{Scope: scope, State: gateway.Active}
-	var err error
-	if p.Sessions, err = sessions(g).Sessions(ctx, api.SessionFilter{Vendor: f.Vendor, Person: f.Person, Live: true}); err != nil {
+	live, err := sessions(g).Sessions(ctx, api.SessionFilter{Live: true})
+	if err != nil {
 		return p, err
 	}
-	f.States = []string{"open", "planned"}
-	if p.Grants, err = access(g).Grants(ctx, f); err != nil {
+	p.Sessions = slices.DeleteFunc(slices.Clone(live), func(x gateway.Session) bool { return !scope.Covers(g.reach(x.Vendor, x.Person, x.Target)) })
+	grants, err := access(g).Grants(ctx, api.Filter{States: []string{"open", "planned"}})
+	if err != nil {
 		return p, err
 	}
-	f.States = []string{"waiting"}
-	if p.Requests, err = access(g).Requests(ctx, f); err != nil {
+	p.Grants = slices.DeleteFunc(slices.Clone(grants), func(x gateway.Grant) bool { return !scope.Covers(g.reach(x.Vendor, x.Person, x.Target)) })
+	requests, err := access(g).Requests(ctx, api.Filter{States: []string{"waiting"}})
+	if err != nil {
 		return p, err
 	}
+	p.Requests = slices.DeleteFunc(slices.Clone(requests), func(x gateway.Request) bool { return !scope.Covers(g.reach(x.Vendor, x.Person, x.Target)) })
 	for _, x := range g.World.People {
 		if scope.Covers(gateway.Reach{Vendor: x.Vendor, Person: x.Name}) {
 			p.People = append(p.People, x)
 		}
 	}
 	return p, nil
+}
+
+func (g gate) reach(vendor, person, target string) gateway.Reach {
+	r := gateway.Reach{Vendor: vendor, Person: person, Target: target}
+	for _, t := range g.World.Targets {
+		if t.Name == target {
+			r.Zone, r.Protocol = t.Zone, t.Kind
+		}
+	}
+	return r
 }
 
 func (g gate) Suspensions(context.Context) ([]gateway.Suspension, error) {

@@ -80,16 +80,25 @@ function statusOf(form: HTMLFormElement): HTMLElement {
 }
 
 /** collect reads a form into params: dotted names nest, data-as says how a
- * field is read, and fields in a closed <details data-part> are left out. */
+ * field is read, and fields in a closed <details data-part> are left out, as is
+ * one whose data-with names a value that is not chosen. The form's data-rows
+ * "NAME:KEY" makes a list of what is nested under NAME, its keys as KEY. */
 export function collect(form: HTMLFormElement): Params {
   const params: Params = {};
   for (const el of Array.from(form.elements) as HTMLInputElement[]) {
-    if (!el.name || el.disabled || el.closest("details[data-part]:not([open])")) continue;
+    if (!el.name || el.disabled || el.closest("details[data-part]:not([open])") || !wanted(form, el)) continue;
     const value = read(el);
     if (value === undefined) continue;
     put(params, el.name.split("."), value, el.dataset.as === "list");
   }
+  const [name, key] = (form.dataset.rows ?? "").split(":");
+  if (name && key && params[name]) params[name] = Object.entries<Params>(params[name]).map(([k, row]) => ({ [key]: k, ...row }));
   return params;
+}
+
+function wanted(form: HTMLFormElement, el: HTMLInputElement): boolean {
+  const [name, value] = (el.dataset.with ?? "").split("=");
+  return !name || new FormData(form).get(name) === value;
 }
 
 function read(el: HTMLInputElement): unknown {
@@ -100,6 +109,8 @@ function read(el: HTMLInputElement): unknown {
   switch (el.dataset.as) {
     case "bool":
       return text === "true";
+    case "minutes":
+      return Math.round(Number(text) * 60);
     case "hours":
       return Math.round(Number(text) * 3600);
     case "utc":
