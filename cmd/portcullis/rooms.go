@@ -233,7 +233,7 @@ func (r *rooms) openGate() error {
 		return err
 	}
 	r.killswitch, err = killswitch.New(killswitch.Config{
-		Store: r.store.KillSwitch(), Statements: r.store.Trust(), Chain: r.chain, Sessions: r.sessions, Bus: bus, Wake: wake,
+		Store: r.store.KillSwitch(), Statements: r.store.Trust(), Chain: r.chain, Sessions: r.sessions, Bus: bus, Wake: wake, Probe: r.prober().probe,
 		Floor: r.floor, Node: r.cfg.Node, Lease: r.cfg.Lease, Now: time.Now, Logger: r.log,
 	})
 	return err
