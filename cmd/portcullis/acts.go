@@ -44,7 +44,9 @@ func (r *rooms) acts() map[statement.Kind]api.Act {
 		statement.KindSSHCert:   r.sshCertAct(),
 		statement.KindApprove:   r.approveAct(),
 		statement.KindOpen:      r.openAct(),
-		statement.KindSuspend:   r.suspendAct(),
+		statement.KindSuspend:   r.orCloseHere(r.suspendAct()),
+		statement.KindOrder:     r.orderAct(),
+		statement.KindToken:     r.tokenAct(),
 		statement.KindRestore:   r.restoreAct(),
 	}
 }

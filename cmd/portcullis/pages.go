@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/portcullis/portcullis/gateway"
@@ -50,6 +51,15 @@ func (s shownSessions) Sessions(ctx context.Context, f session.Filter) ([]gatewa
 type shownGate struct {
 	*killswitch.Service
 	rooms *rooms
+}
+
+// Suspension finds a suspension by its identifier, or by that of the order that
+// it carries out.
+func (g shownGate) Suspension(ctx context.Context, id string) (gateway.Suspension, error) {
+	if strings.HasPrefix(id, "ord_") {
+		return g.rooms.outofband.Suspension(ctx, id)
+	}
+	return g.Service.Suspension(ctx, id)
 }
 
 func (g shownGate) Preview(ctx context.Context, scope gateway.Scope) (api.SuspendPreview, error) {

@@ -50,6 +50,7 @@ type rooms struct {
 	sessions   *session.Manager
 	access     *access.Service
 	killswitch *killswitch.Service
+	outofband  *killswitch.OutOfBand
 	redis      *redis.Bus      // nil for one node
 	peers      *handover.Peers // nil for one node
 
@@ -64,7 +65,7 @@ func open(cfg Config, log *slog.Logger) (_ *rooms, err error) {
 			err = errors.Join(err, r.close())
 		}
 	}()
-	for _, step := range []func() error{r.openKeys, r.openPeers, r.openPolicy, r.openStore, r.openTrust, r.openPeople, r.openSessions, r.openGate} {
+	for _, step := range []func() error{r.openKeys, r.openPeers, r.openPolicy, r.openStore, r.openTrust, r.openPeople, r.openSessions, r.openGate, r.openOutOfBand} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -267,6 +268,9 @@ func (r *rooms) recover(ctx context.Context) error {
 	}
 	if _, err := r.killswitch.Recover(ctx); err != nil {
 		return fmt.Errorf("finish the suspensions of before: %w", err)
+	}
+	if err := r.outofband.Recover(ctx); err != nil {
+		return fmt.Errorf("read the outbox: %w", err)
 	}
 	return nil
 }

@@ -143,8 +143,8 @@ func (g *gatewayd) shout() {
 func (g *gatewayd) joinPages() (err error) {
 	g.api, err = api.New(api.Config{
 		Directory: g.directory, Access: g.access, Sessions: shownSessions{g.sessions, g.store.Session()}, KillSwitch: shownGate{g.killswitch, g.rooms},
-		Recordings: shownRecordings{g.recordings, g.search}, Audit: shownAudit{g.audit, g.checkpoint}, Touches: shownTouches{g.identity}, SSHTouches: sshTouches{g}, Certificates: certificates{g}, Policy: shownPolicy{g.policy},
-		Acts: g.acts(), Machine: g.sign, Now: time.Now, Logger: g.log, Version: version(),
+		Recordings: shownRecordings{g.recordings, g.search}, Audit: shownAudit{g.audit, g.checkpoint}, Touches: shownTouches{g.identity}, SSHTouches: sshTouches{g}, Certificates: certificates{g}, Policy: shownPolicy{g.policy}, OutOfBand: shownOutOfBand{g.outofband, g.rooms},
+		Proofs: proofs{g.rooms}, Acts: g.acts(), Machine: g.sign, Now: time.Now, Logger: g.log, Version: version(),
 	})
 	if err != nil {
 		return err
@@ -225,7 +225,7 @@ func (g *gatewayd) serve(ctx context.Context, ready func()) (err error) {
 	inner, stopRooms := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRooms()
 	var keepers errgroup.Group
-	for name, run := range map[string]func(context.Context) error{"access": g.access.Run, "session": g.sessions.Run, "killswitch": g.killswitch.Run, "search": g.search.Run, "memory": keepTidy, "grants": g.keepGrants} {
+	for name, run := range map[string]func(context.Context) error{"access": g.access.Run, "session": g.sessions.Run, "killswitch": g.killswitch.Run, "outofband": g.outofband.Run, "search": g.search.Run, "memory": keepTidy, "grants": g.keepGrants} {
 		keepers.Go(func() error { return named(name, run(inner)) })
 	}
 	listeners, lctx := errgroup.WithContext(ctx)

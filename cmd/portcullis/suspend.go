@@ -58,6 +58,9 @@ type suspendCmd struct {
 
 	Wait    bool `help:"Wait for every node's answer."`
 	Preview bool `help:"Show what would be closed, and close nothing."`
+
+	Server    string `help:"URL of the gateway's pages, to order it with a token from elsewhere." placeholder:"URL"`
+	TokenFile string `help:"File with the token." type:"path" placeholder:"FILE"`
 }
 
 // Run drops the gate.
@@ -90,6 +93,9 @@ func (s *suspendCmd) Run(r *run) error {
 }
 
 func (s *suspendCmd) order(r *run, o api.SuspendParams) (gateway.Suspension, error) {
+	if s.Server != "" || s.TokenFile != "" {
+		return r.suspendFrom(s.Server, s.TokenFile, o)
+	}
 	var out gateway.Suspension
 	if err := r.act(string(statement.KindSuspend), o, &out); err != nil || !s.Wait {
 		return out, err

@@ -140,3 +140,9 @@ func (o *OutOfBand) Suspension(ctx context.Context, order string) (gateway.Suspe
 	}
 	return o.gate.Suspension(ctx, row.Suspension)
 }
+
+// OrderHere draws up an order for the outbox, without the store: nobody can
+// say whether the scope exists.
+func (o *OutOfBand) OrderHere(scope gateway.Scope, mode gateway.Mode, drain time.Duration, reason string) (*statement.Order, error) {
+	return o.orderNow(scope, mode, drain, reason, time.Time{}, statement.MaxOrder)
+}

@@ -15,24 +15,32 @@ const tokenRemoved = "token-removed:"
 // machine's own key is verified without the store.
 func (c *Chain) CheckOrder(ctx context.Context, s statement.Signed) (Checked, *statement.Order, error) {
 	s.Receipt = statement.Receipt{} // a file's word on when it was filed is nobody's
+	f, err := read(s)
+	if err != nil {
+		return Checked{}, nil, err
+	}
+	o, ok := f.body.(*statement.Order)
+	if !ok {
+		return Checked{}, nil, broken("statement %s is no order", s.Digest.Short())
+	}
+	if err := c.goodNow(o); err != nil {
+		return Checked{}, nil, err
+	}
 	out, err := c.Check(ctx, s)
 	if err != nil {
 		return Checked{}, nil, err
 	}
-	o, ok := out.Body.(*statement.Order)
-	if !ok {
-		return Checked{}, nil, broken("statement %s is no order", s.Digest.Short())
-	}
-	if err := o.CheckTimes(out.Statement.At); err != nil {
-		return Checked{}, nil, err
-	}
+	return out, o, o.CheckTimes(out.Statement.At)
+}
+
+func (c *Chain) goodNow(o *statement.Order) error {
 	switch now := c.now(); {
 	case now.Add(ahead).Before(o.From):
-		return Checked{}, nil, gateway.Refused("order-early", "hand it in again then", "order %s is good from %s", o.ID, o.From.UTC().Format("2006-01-02 15:04 UTC"))
+		return gateway.Refused("order-early", "hand it in again then", "order %s is good from %s", o.ID, o.From.UTC().Format("2006-01-02 15:04 UTC"))
 	case now.After(o.To):
-		return Checked{}, nil, gateway.Refused("order-expired", "have a new one signed", "order %s was good until %s", o.ID, o.To.UTC().Format("2006-01-02 15:04 UTC"))
+		return gateway.Refused("order-expired", "have a new one signed", "order %s was good until %s", o.ID, o.To.UTC().Format("2006-01-02 15:04 UTC"))
 	}
-	return out, o, nil
+	return nil
 }
 
 // Token holds a token's row to the statement that issued it. An administrator

@@ -103,6 +103,7 @@ func (p SuspendParams) Closing(now time.Time) (gateway.Closing, error) {
 var signers = map[statement.Kind]Capability{
 	statement.KindVendor: Administer, statement.KindPerson: Administer, statement.KindTarget: Administer, statement.KindInvite: Administer,
 	statement.KindApprove: Approve, statement.KindSuspend: Suspending, statement.KindRestore: Restoring, statement.KindOpen: Ask,
+	statement.KindOrder: Suspending, statement.KindToken: Administer,
 }
 
 // Signed is the answer to a call that signed and did: what was done.

@@ -96,6 +96,7 @@ func list(roles []gateway.Role) string {
 type Who struct {
 	Person gateway.Person
 	Login  *gateway.Login
+	Token  *gateway.Token // of a machine elsewhere, which is nobody; nil: none
 }
 
 // Machine reports whether root acts at the local socket.

@@ -217,8 +217,12 @@ type Config struct {
 	SSHTouches SSHTouches
 	// Certificates issues SSH certificates; nil: none here.
 	Certificates Certificates
-	Policy       Policy
-	Acts         map[statement.Kind]Act
+	// OutOfBand takes signed orders and tokens; nil: none here.
+	OutOfBand OutOfBand
+	// Proofs writes proofs of suspensions; nil: none here.
+	Proofs Proofs
+	Policy Policy
+	Acts   map[statement.Kind]Act
 	// Machine signs for root at the local socket; nil refuses signed acts there.
 	Machine func(statement.Body) (statement.Signed, error)
 	Now     func() time.Time

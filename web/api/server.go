@@ -112,6 +112,7 @@ var routes = []route{
 	{"GET /events/verify", "Verify the audit log", (*Server).verifyLog},
 	{"GET /suspensions", "List suspensions", (*Server).suspensions},
 	{"GET /suspensions/{id}", "Show a suspension with its report", (*Server).suspension},
+	{"GET /suspensions/{id}/proof", "The proof of a suspension: an in-toto statement in a DSSE envelope, signed by the machine's key", (*Server).proof},
 	{"POST /suspensions/preview", "Show what a suspension would close", (*Server).previewSuspend},
 	{"POST /acts", "Draw up a statement to sign", (*Server).draft},
 	{"POST /acts/{id}", "Hand in the signature and do what was signed", (*Server).commit},
@@ -125,10 +126,12 @@ func (s *Server) Handler(actor Actor) http.Handler {
 	mount := func(routes []route, actor Actor) {
 		for _, rt := range routes {
 			method, path, _ := strings.Cut(rt.pattern, " ")
-			mux.HandleFunc(method+" "+Prefix+path, func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, actor, rt) })
+			mux.HandleFunc(method+" "+Prefix+path, func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, s.orToken(rt, actor), rt) })
 		}
 	}
 	mount(routes, actor)
+	mount(outOfBandRoutes, actor)
+	mount(bearerRoutes, rootOrNobody(actor))
 	mount(openRoutes, outside)
 	mux.HandleFunc("GET "+Prefix+"/openapi.json", func(w http.ResponseWriter, r *http.Request) { s.openAPI(w, r) })
 	mux.HandleFunc(Prefix+"/", func(w http.ResponseWriter, r *http.Request) {

@@ -168,4 +168,4 @@ func (p *perSource) forget(now time.Time) {
 }
 
 // allRoutes is what the API serves and describes.
-func allRoutes() []route { return slices.Concat(routes, openRoutes) }
+func allRoutes() []route { return slices.Concat(routes, openRoutes, outOfBandRoutes, bearerRoutes) }

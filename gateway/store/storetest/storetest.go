@@ -30,6 +30,8 @@ func Run(t *testing.T, open Opener) {
 		{"a wide suspension leaves the operator's own alone", wideCancels},
 		{"wide rows read back as they were written", wideRows},
 		{"restorations count people", restorations},
+		{"a signed order is used once", signedOrders},
+		{"a token is found by its hash", tokenRows},
 		{"scope statements keep their order", scopeStatements},
 		{"last-seen times are shown at once", lastSeen},
 		{"an update is whole or not there", whole},
