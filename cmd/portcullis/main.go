@@ -25,8 +25,6 @@ type cli struct {
 	Demo  demoCmd  `cmd:"" help:"Run the gateway with a small sample plant on this machine."`
 	Init  initCmd  `cmd:"" help:"Write a configuration, make the machine's keys and print the first administrator's link."`
 
-	Node nodeCmd `cmd:"" help:"Make another node of this gateway's cluster."`
-
 	Apply  applyCmd  `cmd:"" help:"Bring vendors, people and targets to what a file says."`
 	Export exportCmd `cmd:"" help:"Print vendors, people and targets as a file that apply takes."`
 	Invite inviteCmd `cmd:"" help:"Print a one-time link with which a person enrols a first key."`
@@ -34,8 +32,6 @@ type cli struct {
 	Suspend     suspendCmd     `cmd:"" help:"Drop the gate on vendors, a person, a target, a zone, a protocol or all: nothing new gets in, and what is live ends."`
 	Restore     restoreCmd     `cmd:"" help:"Sign the restoration of what was suspended."`
 	Suspensions suspensionsCmd `cmd:"" help:"List suspensions, or print one report."`
-	Suspension  suspensionCmd  `cmd:"" help:"Prove a suspension: what was closed, which ways back in were tried, who was turned away."`
-	Verify      verifyCmd      `cmd:"" help:"Verify the proof of a suspension, offline."`
 
 	Order orderCmd `cmd:"" help:"Orders of suspension that are signed ahead, for whoever hands them in."`
 	Token tokenCmd `cmd:"" help:"Tokens with which a machine elsewhere can order suspensions, and nothing else."`
