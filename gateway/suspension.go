@@ -136,6 +136,7 @@ type Suspension struct {
 	Closing
 	Reason    string    `json:"reason"`
 	By        string    `json:"by"`
+	Node      string    `json:"node,omitempty"` // that carries it out
 	Statement Digest    `json:"statement"`
 	Ordered   time.Time `json:"ordered"`
 	Lifted    time.Time `json:"lifted,omitzero"`

@@ -26,6 +26,9 @@ func (s *Service) DraftRestore(ctx context.Context, _ gateway.Person, scope gate
 	}
 	for _, sus := range all {
 		if sus.Scope == scope && sus.Epoch == st.Epoch && sus.Lifted.IsZero() {
+			if err := s.stillClosing(ctx, sus); err != nil {
+				return nil, err
+			}
 			b := &statement.Restore{Suspension: sus.ID, Scope: scope, Epoch: st.Epoch + 1, Report: report, Reason: reason}
 			return b, b.Check()
 		}
@@ -51,6 +54,9 @@ func (s *Service) Restore(ctx context.Context, signed statement.Signed) (gateway
 	}
 	if sus.Scope != body.Scope {
 		return sus, gateway.Invalid("scope", "suspension %s closed %s, not %s", sus.ID, sus.Scope, body.Scope)
+	}
+	if err := s.stillClosing(ctx, sus); err != nil {
+		return gateway.Suspension{}, err
 	}
 	by, now := checked.Signer.Name, gateway.Instant(s.now())
 	var done bool

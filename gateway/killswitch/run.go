@@ -27,6 +27,7 @@ func (s *Service) Run(ctx context.Context) error {
 	var timer sync.WaitGroup
 	defer timer.Wait()
 	timer.Go(func() { w.expire(ctx) })
+	timer.Go(func() { s.finish(ctx) })
 	for {
 		w.poll(ctx)
 		select {
@@ -130,7 +131,7 @@ func (s *Service) storeBack(ctx context.Context, away time.Duration) {
 	}
 }
 
-// Recover finishes the reports of orders that a crash cut short, and returns
+// Recover finishes the reports of this node's orders that a crash cut short, and returns
 // how many. Call it after the sessions' own Recover and before anything opens:
 // it begins the first lease.
 func (s *Service) Recover(ctx context.Context) (int, error) {
@@ -142,7 +143,13 @@ func (s *Service) Recover(ctx context.Context) (int, error) {
 	s.sessions.ServeUntil(asked.mono.Add(s.serves()), asked.wall.Add(s.serves()))
 	n := 0
 	for _, sus := range all {
-		if sus.Report != nil {
+		if sus.Report != nil || !s.ownOrder(sus) {
+			continue
+		}
+		switch over, err := s.overtaken(ctx, sus); {
+		case err != nil:
+			return n, err
+		case over: // carrying it out would close what was let in since; Run files what can be said
 			continue
 		}
 		r := &gateway.Report{Ordered: sus.Ordered, Durable: sus.Ordered}

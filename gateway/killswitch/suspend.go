@@ -86,7 +86,7 @@ func (s *Service) suspend(ctx context.Context, signed statement.Signed, also fun
 	ctx = context.WithoutCancel(ctx)
 	sus := gateway.Suspension{
 		ID: body.ID, Scope: body.Scope, Epoch: body.Epoch, Closing: body.Closing(), Reason: body.Reason, By: checked.Signer.Name,
-		Statement: signed.Digest, Ordered: gateway.Instant(s.now()),
+		Node: s.node, Statement: signed.Digest, Ordered: gateway.Instant(s.now()),
 	}
 	if checked.Statement.Signer == statement.Machine && body.For != "" {
 		sus.By = body.For
@@ -299,4 +299,10 @@ func (s *Service) fileReport(ctx context.Context, sus gateway.Suspension) {
 		r.Note = "the order stands; its report could not be written yet"
 	}
 	s.tell(sus.ID, Progress{Suspension: sus.ID, Live: s.countLive(sus.Scope), Closed: closed, Verdict: r.Verdict, Done: true})
+	if r.Verdict == gateway.Pending {
+		select {
+		case s.unfinished <- struct{}{}:
+		default: // it looks through all of them
+		}
+	}
 }

@@ -71,6 +71,6 @@ var sessions = newTable("sessions", "id grant_id request person vendor target ac
 		&s.BytesIn, &s.BytesOut, digest{&s.Seal}, instant{&s.Frozen}, &s.FrozenBy, &s.Zone, jsonText{&s.Wide}}
 })
 
-var suspensions = newTable("suspensions", "id scope_kind scope_name epoch reason ordered_by statement ordered lifted report closing", func(s *gateway.Suspension) []any {
-	return []any{&s.ID, &s.Scope.Kind, &s.Scope.Name, whole{&s.Epoch}, &s.Reason, &s.By, digest{&s.Statement}, instant{&s.Ordered}, instant{&s.Lifted}, jsonText{&s.Report}, jsonText{&s.Closing}}
+var suspensions = newTable("suspensions", "id scope_kind scope_name epoch reason ordered_by statement ordered lifted report closing node", func(s *gateway.Suspension) []any {
+	return []any{&s.ID, &s.Scope.Kind, &s.Scope.Name, whole{&s.Epoch}, &s.Reason, &s.By, digest{&s.Statement}, instant{&s.Ordered}, instant{&s.Lifted}, jsonText{&s.Report}, jsonText{&s.Closing}, &s.Node}
 })
