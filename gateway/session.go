@@ -101,7 +101,7 @@ type Session struct {
 	Wide     WideEpochs   `json:"wide_epochs,omitempty"` // when the session was opened
 	State    SessionState `json:"state"`
 	Started  time.Time    `json:"started"`
-	Until    time.Time    `json:"until"`           // the window's end
+	Until    time.Time    `json:"until"`           // the window's end, or of a live one when an order ends it before
 	Frozen   time.Time    `json:"frozen,omitzero"` // since when its input is held; zero: it passes
 	FrozenBy string       `json:"frozen_by,omitempty"`
 	// Running are the kinds of the channels that are open now, each once, in the

@@ -340,6 +340,9 @@ func TestP5WideSuspension(t *testing.T) {
 			id := w.suspend(scope)
 			_, _, err := w.svc.Usable(t.Context(), w.p(trusttest.Engineer), trusttest.Target, "")
 			refused(t, "connecting", err, trust.Shut)
+			if !strings.Contains(err.Error(), "is suspended") || strings.Contains(err.Error(), "yard") {
+				t.Errorf("the engineer reads %q", err)
+			}
 			_, err = w.svc.Ask(t.Context(), w.p(trusttest.Engineer), in(nil))
 			refused(t, "asking", err, trust.Shut)
 			_, _, err = w.svc.CommitApprove(t.Context(), other)

@@ -143,6 +143,7 @@ func (m *Manager) Thaw(ctx context.Context, id, by string) error {
 	l.mark("thawed by " + by)
 	l.touched()
 	if !l.unbar() {
+		l.mark("not thawed: an order of suspension holds it")
 		// The row says otherwise now: it is put right, as far as the store lets.
 		return errors.Join(heldByOrder(id), l.announce(ctx, l.Session(), audit.SessionFrozen, "gateway", "an order of suspension came with the thaw"))
 	}

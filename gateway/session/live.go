@@ -192,6 +192,9 @@ func (l *Live) Session() gateway.Session {
 	s := l.row
 	s.BytesIn, s.BytesOut = l.bytesIn.Load(), l.bytesOut.Load()
 	s.Frozen, s.FrozenBy, s.Running = l.frozen, l.frozenBy, l.kinds()
+	if !l.cutAt.IsZero() && l.cutAt.Before(s.Until) {
+		s.Until = l.cutAt
+	}
 	switch {
 	case l.stopping.Load():
 		s.State = gateway.SessionEnding

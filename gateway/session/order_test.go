@@ -57,6 +57,9 @@ func TestShortenNeverLengthens(t *testing.T) {
 						}
 					}
 				}
+				if until := l.Session().Until; until.Sub(opened) != c.ends && c.ends > 0 {
+					t.Errorf("it says that it ends after %s, want %s", until.Sub(opened), c.ends)
+				}
 				<-l.Done()
 				e := ended(t, l)
 				if late := time.Since(opened) - c.ends; e.Reason != c.reason || late < 0 || late > 2*time.Second {

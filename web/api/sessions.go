@@ -28,7 +28,7 @@ func WithCounts(rows, live []gateway.Session) []gateway.Session {
 	for i, r := range rows {
 		if l, ok := now[r.ID]; ok {
 			rows[i].BytesIn, rows[i].BytesOut, rows[i].State = l.BytesIn, l.BytesOut, l.State
-			rows[i].Frozen, rows[i].FrozenBy, rows[i].Running = l.Frozen, l.FrozenBy, l.Running
+			rows[i].Frozen, rows[i].FrozenBy, rows[i].Running, rows[i].Until = l.Frozen, l.FrozenBy, l.Running, l.Until
 		}
 	}
 	return rows
