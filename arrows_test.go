@@ -66,7 +66,7 @@ var rooms = []struct {
 
 var (
 	storeRooms = []string{"gateway/directory", "gateway/trust", "gateway/identity", "gateway/access", "gateway/session", "gateway/killswitch", "gateway/audit"}
-	topLevel   = []string{"cmd", "gateway", "policy", "web", "certs", "e2e"}
+	topLevel   = []string{"cmd", "gateway", "policy", "web", "certs", "e2e", "deploy"}
 )
 
 // foreign are the arrows out of the repository that only some folders may

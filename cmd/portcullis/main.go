@@ -25,6 +25,8 @@ type cli struct {
 	Demo  demoCmd  `cmd:"" help:"Run the gateway with a small sample plant on this machine."`
 	Init  initCmd  `cmd:"" help:"Write a configuration, make the machine's keys and print the first administrator's link."`
 
+	Node nodeCmd `cmd:"" help:"Make another node of this gateway's cluster."`
+
 	Apply  applyCmd  `cmd:"" help:"Bring vendors, people and targets to what a file says."`
 	Export exportCmd `cmd:"" help:"Print vendors, people and targets as a file that apply takes."`
 	Invite inviteCmd `cmd:"" help:"Print a one-time link with which a person enrols a first key."`

@@ -228,7 +228,7 @@ func (s *Stage) Args(who, target string, options ...string) []string {
 }
 
 // TouchLink is the pattern of the link that a waiting connection shows.
-const TouchLink = `https?://\S+/touch/([A-Za-z0-9_-]+)`
+const TouchLink = `https?://\S+/touch/([A-Za-z0-9_.~-]+)`
 
 // Shell opens a shell in a terminal by link and touch, and waits for a
 // prompt: what the target's shell answers to the first command.
