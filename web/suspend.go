@@ -129,6 +129,7 @@ func (s *Server) suspension(v *visit) error {
 	if d.State, err = s.stateOfScope(v, x.Scope); err != nil {
 		return err
 	}
+	d.MayRestore = d.MayRestore && d.State != gateway.Active
 	return s.show(v, "suspension", "Suspension of "+scopeText(x.Scope), d)
 }
 

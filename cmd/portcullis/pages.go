@@ -62,6 +62,21 @@ func (g shownGate) Suspension(ctx context.Context, id string) (gateway.Suspensio
 	return g.Service.Suspension(ctx, id)
 }
 
+// Suspensions lists the orders, newest first. A restoration lifts every order
+// over its scope that came before it; the row of the newest alone says so.
+func (g shownGate) Suspensions(ctx context.Context) ([]gateway.Suspension, error) {
+	all, err := g.Service.Suspensions(ctx)
+	lifted := map[gateway.Scope]time.Time{}
+	for i, x := range all {
+		if x.Lifted.IsZero() {
+			all[i].Lifted = lifted[x.Scope]
+		} else {
+			lifted[x.Scope] = x.Lifted
+		}
+	}
+	return all, err
+}
+
 func (g shownGate) Preview(ctx context.Context, scope gateway.Scope) (api.SuspendPreview, error) {
 	p, err := g.Service.Preview(ctx, scope)
 	if err != nil {
