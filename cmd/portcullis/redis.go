@@ -128,12 +128,21 @@ func (r *rooms) openBus() (cluster.Bus, <-chan struct{}, error) {
 		return nil, nil, err
 	}
 	keys := redis.Keys{Private: r.keys.MachineKey(), Trusted: roots}
-	r.redis, err = redis.New(redis.Config{Server: r.cfg.Redis.server(), Prefix: r.cfg.Redis.Prefix, Lease: r.cfg.Lease, Signer: keys, Verifier: keys, Now: time.Now, Logger: r.log})
+	r.redis, err = redis.New(redis.Config{Server: r.cfg.Redis.server(), Prefix: r.cfg.Redis.Prefix, Lease: r.cfg.Lease, Signer: keys, Verifier: keys, Members: r.members(), Now: time.Now, Logger: r.log})
 	if err != nil {
 		return nil, nil, hinted(fmt.Errorf("open the bus: %w", err), "mend what stands under redis: in the configuration")
 	}
 	r.closers = append(r.closers, r.redis.Close)
 	return r.redis, r.redis.Wake(), nil
+}
+
+// members are the nodes that the store knows; nil where this one has it to
+// itself.
+func (r *rooms) members() cluster.Members {
+	if r.roll == nil {
+		return nil
+	}
+	return r.roll
 }
 
 // lookAtRedisConfig says what can be seen of the bus without the gateway.

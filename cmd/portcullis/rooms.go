@@ -38,6 +38,7 @@ type rooms struct {
 	machine statement.MachineKey
 
 	store      *store.DB
+	roll       *store.Roll // nil for one node
 	audit      *audit.Log
 	checkpoint string // path of the newest signed checkpoint outside the store
 	floor      *trust.Floor
@@ -157,6 +158,7 @@ func (r *rooms) openStore() error {
 		return err
 	}
 	r.closers = append(r.closers, r.store.Close)
+	r.roll = r.store.Roll(version())
 	r.audit = audit.NewLog(r.store.Audit(), signer.Verifier())
 	return nil
 }
@@ -233,10 +235,14 @@ func (r *rooms) openGate() error {
 	if err != nil {
 		return err
 	}
-	r.killswitch, err = killswitch.New(killswitch.Config{
+	conf := killswitch.Config{
 		Store: r.store.KillSwitch(), Statements: r.store.Trust(), Chain: r.chain, Sessions: r.sessions, Bus: bus, Wake: wake, Probe: r.prober().probe,
 		Floor: r.floor, Node: r.cfg.Node, Lease: r.cfg.Lease, Now: time.Now, Logger: r.log,
-	})
+	}
+	if r.roll != nil {
+		conf.Roll = r.roll
+	}
+	r.killswitch, err = killswitch.New(conf)
 	return err
 }
 

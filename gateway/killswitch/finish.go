@@ -42,12 +42,12 @@ func (s *Service) closedBy(ctx context.Context, sus gateway.Suspension) time.Tim
 // longestLease is that of this node or of any that the store knows.
 func (s *Service) longestLease(ctx context.Context) time.Duration {
 	longest := s.lease
-	if s.members == nil {
+	if s.roll == nil {
 		return longest
 	}
 	ask, cancel := context.WithTimeout(ctx, PollWait)
 	defer cancel()
-	nodes, err := s.members.Members(ask)
+	nodes, err := s.roll.Members(ask)
 	if err != nil {
 		s.log.Error("nodes not read; their leases are taken to be as long as this one's", "error", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/portcullis/portcullis/gateway"
+	"github.com/portcullis/portcullis/gateway/cluster"
 )
 
 var errStale = errors.New("killswitch: the reading was asked for before the lease that it would begin was over")
@@ -100,4 +101,42 @@ func (w *watch) back() bool {
 	was := w.lost
 	w.lost = false
 	return was
+}
+
+// Roll is the list of the nodes that share the store. Beat writes that this
+// node is there, with its lease, or that it has ended everything and leaves.
+type Roll interface {
+	cluster.Members
+	Beat(ctx context.Context, lease time.Duration, gone bool) error
+}
+
+// read asks the store what stands. This node's beat goes before the reading:
+// a lease that no beat in the store tells of would not be waited for.
+func (w *watch) read(ctx context.Context) (Standings, error) {
+	ask, cancel := context.WithTimeout(ctx, min(PollWait, max(w.s.lease/2, w.s.pollEvery())))
+	defer cancel()
+	if w.s.roll != nil {
+		if err := w.s.roll.Beat(ask, w.s.lease, false); err != nil {
+			return nil, err
+		}
+	}
+	return w.s.store.Standings(ask)
+}
+
+// goodbye ends what is of vendors, and only then says that this node is gone.
+func (s *Service) goodbye() {
+	if s.roll == nil {
+		return
+	}
+	s.sessions.ServeUntil(time.Now(), s.now())
+	for _, c := range s.sessions.EndAll(func(l gateway.Session) bool { return l.Vendor != "" }, &gateway.Ended{Reason: gateway.EndStopping}) {
+		if !c.Closed {
+			return // its lease says when it is
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), PollWait)
+	defer cancel()
+	if err := s.roll.Beat(ctx, s.lease, true); err != nil {
+		s.log.Error("goodbye not written; the others wait for this node's lease", "error", err)
+	}
 }

@@ -1,7 +1,9 @@
 package killswitch_test
 
 import (
+	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -103,4 +105,66 @@ func (s *sessions) ServeUntil(until, _ time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.until = until
+}
+
+// roll is the list of the nodes in the store.
+type roll struct {
+	mu    sync.Mutex
+	err   error
+	beats int
+	gone  bool
+	live  func() int
+	left  int // live sessions at the goodbye
+}
+
+func (r *roll) Members(context.Context) ([]cluster.Member, error) {
+	return []cluster.Member{{Name: "node-9", Lease: time.Minute}}, nil
+}
+
+func (r *roll) Beat(_ context.Context, _ time.Duration, gone bool) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err == nil {
+		r.beats++
+	}
+	if gone {
+		r.gone, r.left = true, r.live()
+	}
+	return r.err
+}
+
+// A node serves only as long as the store knows that it does, and says goodbye
+// when nothing of a vendor is left on it.
+func TestLeaseNeedsABeatInTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		r := &roll{live: func() int { return len(w.ses.Live()) }}
+		k, err := killswitch.New(killswitch.Config{Store: w.store, Statements: w.store, Chain: w.chain, Sessions: w.ses, Bus: w.bus, Floor: w.floor, Node: "node-1", Roll: r})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.k = k
+		stop := w.run()
+		time.Sleep(3500 * time.Millisecond)
+		r.mu.Lock()
+		if r.beats < 3 {
+			t.Errorf("%d beats in 3.5 s", r.beats)
+		}
+		r.err = errors.New("read only")
+		r.mu.Unlock()
+		time.Sleep(killswitch.DefaultLease)
+		if len(w.ses.Live()) != 0 || w.ses.ends[0] != gateway.EndStore {
+			t.Error("goes on to serve, and the store does not know it")
+		}
+		r.mu.Lock()
+		r.err = nil
+		r.mu.Unlock()
+		w.ses.mu.Lock()
+		w.ses.live = []gateway.Session{{ID: "ses_9", Vendor: "other", Person: "bob", Epochs: gateway.Epochs{Vendor: 1, Person: 1}}}
+		w.ses.mu.Unlock()
+		stop()
+		if !r.gone || r.left != 0 {
+			t.Errorf("goodbye %v with %d live", r.gone, r.left)
+		}
+	})
 }

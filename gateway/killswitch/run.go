@@ -24,6 +24,7 @@ func (s *Service) Run(ctx context.Context) error {
 	tick := time.NewTicker(s.pollEvery())
 	defer tick.Stop()
 	w := watch{s: s, heard: s.moment(), renewed: make(chan struct{}, 1)}
+	defer s.goodbye()
 	var timer sync.WaitGroup
 	defer timer.Wait()
 	timer.Go(func() { w.expire(ctx) })
@@ -65,9 +66,7 @@ type watch struct {
 func (w *watch) poll(ctx context.Context) {
 	w.lapse() // a machine that was paused wakes here before its timers say so
 	asked, owed := w.s.moment(), w.s.debt.take()
-	ask, cancel := context.WithTimeout(ctx, min(PollWait, max(w.s.lease/2, w.s.pollEvery())))
-	all, err := w.s.store.Standings(ask)
-	cancel()
+	all, err := w.read(ctx)
 	w.mu.Lock()
 	away := w.s.since(w.heard)
 	w.mu.Unlock()

@@ -59,7 +59,7 @@ type Statements interface {
 	Statement(ctx context.Context, digest gateway.Digest) (statement.Signed, error)
 }
 
-// Config is what the room needs. All but Members, Probe, Wake, Lease, Now and Logger must be
+// Config is what the room needs. All but Roll, Probe, Wake, Lease, Now and Logger must be
 // set.
 type Config struct {
 	Store      Store
@@ -68,7 +68,7 @@ type Config struct {
 	Sessions   Sessions
 	Bus        cluster.Bus
 	Floor      Floor
-	Members    cluster.Members // the nodes that the store knows; nil: this one alone
+	Roll       Roll // the nodes that share the store; nil: this one alone
 	// Probe, if set, tries the ways back in once an order is carried out; what
 	// it answers stands in the report.
 	Probe Probe
@@ -97,8 +97,8 @@ type Service struct {
 	log      *slog.Logger
 	debt     *debt
 
-	members    cluster.Members // nil: one node
-	unfinished chan struct{}   // cap 1: a report was filed that is not final
+	roll       Roll          // nil: one node
+	unfinished chan struct{} // cap 1: a report was filed that is not final
 
 	mu       sync.Mutex // guards watchers
 	watchers map[string]map[chan Progress]struct{}
@@ -121,7 +121,7 @@ func New(c Config) (*Service, error) {
 	return &Service{
 		store: c.Store, stmts: c.Statements, chain: c.Chain, sessions: c.Sessions, bus: c.Bus, floor: c.Floor, wake: c.Wake, probe: c.Probe,
 		node: c.Node, lease: c.Lease, now: c.Now, log: c.Logger, watchers: map[string]map[chan Progress]struct{}{}, debt: newDebt(),
-		members: c.Members, unfinished: make(chan struct{}, 1),
+		roll: c.Roll, unfinished: make(chan struct{}, 1),
 	}, nil
 }
 

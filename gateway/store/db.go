@@ -32,6 +32,10 @@ type Dialect struct {
 	// Listen calls heard when another node may have appended to the log, or
 	// after a missed message, until ctx is done; nil where there is one node.
 	Listen func(ctx context.Context, heard func())
+	// Beat writes this node's line of the roll, without the writers' turn; nil
+	// where there is one node. Clock is the store's clock in microseconds.
+	Beat  func(ctx context.Context, reader *sql.DB, b Beat) error
+	Clock string
 }
 
 // Config is what a DB is made of. Writer must allow one connection only.

@@ -263,7 +263,7 @@ func TestWipedRedisHidesNobody(t *testing.T) {
 	}
 	silent("from the store", knows([]cluster.Member{
 		{Name: "node-1", Seen: time.Now(), Lease: lease}, {Name: "node-2", Seen: seen, Lease: lease}, {Name: "long-gone", Seen: time.Now().Add(-lease - 3*time.Second), Lease: lease},
-	}, nil), seen.Add(redis.BeatEvery+lease))
+	}, nil), time.Now().Add(lease))
 
 	s.Do("FLUSHALL")
 	if r, err := publish(t, knows(nil, errors.New("store is down")), 400*time.Millisecond); err == nil {

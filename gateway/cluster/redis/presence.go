@@ -152,16 +152,20 @@ func (b *Bus) mustAnswer(ctx context.Context, from string, asked time.Time) (map
 		stored = stored[:MaxNodes]
 	}
 	must := map[string]time.Time{}
-	add := func(name string, seen time.Time, lease time.Duration) {
-		if ends, ok := leaseEnds(asked, seen, lease); ok && name != from && ends.After(must[name]) {
+	add := func(name string, lease time.Duration) {
+		if ends := asked.Add(lease); name != from && ends.After(must[name]) {
 			must[name] = ends
 		}
+	}
+	listed := map[string]bool{}
+	for _, m := range stored {
+		listed[m.Name] = true
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for name, s := range b.known {
-		if !s.Left {
-			add(name, s.seen, s.Lease)
+		if !s.Left && (holdsLease(asked, s.seen, s.Lease) || !b.provable(name, listed, err)) {
+			add(name, s.Lease)
 		}
 	}
 	for _, m := range stored {
@@ -170,17 +174,24 @@ func (b *Bus) mustAnswer(ctx context.Context, from string, asked time.Time) (map
 		if s := b.known[m.Name]; s.Left && !m.Seen.After(s.At.Add(Margin)) {
 			continue
 		}
-		add(m.Name, m.Seen, m.Lease)
+		if holdsLease(asked, m.Seen, m.Lease) {
+			add(m.Name, m.Lease)
+		}
 	}
 	return must, err
 }
 
-// leaseEnds says when a node that was seen then has ended everything by
-// itself, and false if that is past. It may have heard once more after what
-// we saw, a beat later; nothing that it hears after the order lets it go on.
-func leaseEnds(asked, seen time.Time, lease time.Duration) (time.Time, bool) {
-	last := earlier(asked, seen.Add(BeatEvery))
-	return last.Add(lease), asked.Sub(seen) <= lease+Margin
+// holdsLease reports whether a node that was seen then may still serve.
+func holdsLease(asked, seen time.Time, lease time.Duration) bool {
+	return asked.Sub(seen) <= lease+Margin
+}
+
+// provable reports whether a node's last beat proves that its lease is over.
+// That of the store does: no node renews its lease without it. One that came
+// over Redis does not: the node may be cut off from Redis alone, or be frozen
+// after a later reading of the store.
+func (b *Bus) provable(name string, listed map[string]bool, err error) bool {
+	return b.members != nil && err == nil && listed[name]
 }
 
 func earlier(a, b time.Time) time.Time {
