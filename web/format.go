@@ -43,6 +43,7 @@ var states = map[string][2]string{ // word: shape, tone
 	"ended": {"square", "off"}, "closed": {"square", "off"}, "lapsed": {"square", "off"}, "withdrawn": {"square", "off"}, "removed": {"square", "off"}, "lifted": {"square", "off"},
 	"refused": {"cross", "stop"}, "refuse": {"cross", "stop"}, "FAIL": {"cross", "stop"}, "missing": {"cross", "stop"}, "still open": {"cross", "stop"},
 	"suspended": {"gate", "stop"}, "cancelled": {"gate", "stop"}, "in force": {"gate", "stop"},
+	"shut": {"gate", "ok"}, "look at it": {"half", "wait"},
 	"low": {"bar1", "off"}, "medium": {"bar2", "wait"}, "high": {"bar3", "stop"},
 }
 
@@ -86,6 +87,9 @@ func funcs(now func() time.Time) template.FuncMap {
 		"dict":     dict,
 		"fate":     fated,
 		"scope":    scopeText,
+		"pathText": pathText,
+		"probed":   probed,
+		"milli":    func(t time.Time) int { return t.Nanosecond() / int(time.Millisecond) },
 		"has":      func(list []string, s string) bool { return contains(list, s) },
 	}
 }

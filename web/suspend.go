@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/portcullis/portcullis/gateway"
+	"github.com/portcullis/portcullis/gateway/evidence"
 	"github.com/portcullis/portcullis/web/api"
 )
 
@@ -114,6 +115,7 @@ type report struct {
 	Silent        []gateway.NodeReport // nodes that have not answered
 	State         gateway.State        // of the scope, now
 	MayRestore    bool
+	Proof         *evidence.Suspension // nil: it could not be gathered
 }
 
 func (s *Server) suspension(v *visit) error {
@@ -126,6 +128,7 @@ func (s *Server) suspension(v *visit) error {
 	if x.Report != nil {
 		d.count(*x.Report)
 	}
+	d.Proof = s.prove(v, x.ID)
 	if d.State, err = s.stateOfScope(v, x.Scope); err != nil {
 		return err
 	}

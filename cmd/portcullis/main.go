@@ -34,6 +34,8 @@ type cli struct {
 	Suspend     suspendCmd     `cmd:"" help:"Drop the gate on vendors, a person, a target, a zone, a protocol or all: nothing new gets in, and what is live ends."`
 	Restore     restoreCmd     `cmd:"" help:"Sign the restoration of what was suspended."`
 	Suspensions suspensionsCmd `cmd:"" help:"List suspensions, or print one report."`
+	Suspension  suspensionCmd  `cmd:"" help:"Prove a suspension: what was closed, which ways back in were tried, who was turned away."`
+	Verify      verifyCmd      `cmd:"" help:"Verify the proof of a suspension, offline."`
 
 	Order orderCmd `cmd:"" help:"Orders of suspension that are signed ahead, for whoever hands them in."`
 	Token tokenCmd `cmd:"" help:"Tokens with which a machine elsewhere can order suspensions, and nothing else."`

@@ -23,7 +23,7 @@ func (s Suspension) check() error {
 		return no("order", "the order is a statement of kind %s", gateway.Quote(string(st.Kind)))
 	case b.ID != x.ID || !s.Order.Digest.Equal(x.Statement):
 		return no("order", "the order is of another suspension than %s", x.ID)
-	case b.Scope != x.Scope || b.Epoch != x.Epoch || b.Reason != x.Reason || st.Signer != x.By || st.Gateway != s.Gateway:
+	case b.Scope != x.Scope || b.Epoch != x.Epoch || b.Reason != x.Reason || orderer(st, b) != x.By || st.Gateway != s.Gateway:
 		return no("order", "the order says something else than the report: scope, epoch, reason, signer or gateway")
 	case b.Closing().Mode != x.Mode || !b.Until.Equal(x.Until) || !slices.Equal(b.Except, x.Except):
 		return no("order", "the order says something else than the report: mode or exceptions")
@@ -81,6 +81,15 @@ func (s Suspension) earned(r gateway.Report) error {
 		return no("verdict", "the report says PASS, and a way back in was open or did not answer")
 	}
 	return nil
+}
+
+// orderer is whom a report names: the signer, or for whom the machine took an
+// order that was signed ahead or came with a token.
+func orderer(st statement.Statement, b *statement.Suspend) string {
+	if st.Signer == statement.Machine && b.For != "" {
+		return b.For
+	}
+	return st.Signer
 }
 
 func latest(a, b time.Time) time.Time {

@@ -219,6 +219,8 @@ type Config struct {
 	Certificates Certificates
 	// OutOfBand takes signed orders and tokens; nil: none here.
 	OutOfBand OutOfBand
+	// Proofs writes proofs of suspensions; nil: none here.
+	Proofs Proofs
 	Policy Policy
 	Acts   map[statement.Kind]Act
 	// Machine signs for root at the local socket; nil refuses signed acts there.

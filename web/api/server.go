@@ -112,6 +112,7 @@ var routes = []route{
 	{"GET /events/verify", "Verify the audit log", (*Server).verifyLog},
 	{"GET /suspensions", "List suspensions", (*Server).suspensions},
 	{"GET /suspensions/{id}", "Show a suspension with its report", (*Server).suspension},
+	{"GET /suspensions/{id}/proof", "The proof of a suspension: an in-toto statement in a DSSE envelope, signed by the machine's key", (*Server).proof},
 	{"POST /suspensions/preview", "Show what a suspension would close", (*Server).previewSuspend},
 	{"POST /acts", "Draw up a statement to sign", (*Server).draft},
 	{"POST /acts/{id}", "Hand in the signature and do what was signed", (*Server).commit},

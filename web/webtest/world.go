@@ -179,7 +179,7 @@ func (w *World) suspensions() {
 			Nodes: []gateway.NodeReport{{Node: "node-1", Answered: true, LiveBefore: 3, Sessions: []gateway.ClosedSession{
 				closed(12, "carl", 11200*time.Microsecond), closed(13, "carl", 12900*time.Microsecond), closed(14, "carl", 21400*time.Microsecond),
 			}}},
-			Cancelled: gateway.Cancelled{Requests: 2, Grants: 3, Logins: 4, Tickets: 1},
+			Cancelled: gateway.Cancelled{Requests: 2, Grants: 3, Logins: 4, Tickets: 1}, Probes: probed(at),
 		},
 	}}
 }
