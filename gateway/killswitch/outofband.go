@@ -227,6 +227,11 @@ func isRule(err error, rule string) bool {
 // usedBefore answers an order that another node was faster with, or that was
 // withdrawn.
 func (o *OutOfBand) usedBefore(ctx context.Context, body *statement.Order, signed statement.Signed) (gateway.Suspension, error) {
+	// The other hand's transaction may not be on disk yet, and then no reader
+	// sees it; a write waits for it.
+	if err := o.gate.store.Update(ctx, func(Tx) error { return nil }); err != nil {
+		return gateway.Suspension{}, err
+	}
 	if sus, ok := o.done(ctx, signed); ok {
 		return sus, nil
 	}
