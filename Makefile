@@ -19,8 +19,11 @@ FUZZTIME ?= 30s
 # SCRIPTS names some of OpenSSH's: make regress SCRIPTS='banner rekey'
 SCRIPTS ?= all
 SOAKTIME ?= 30m
+# soak-gate draws its faults from SEED, which it prints.
+SECONDS ?= 600
+SEED ?=
 
-.PHONY: help build web demo test test-needs lint bench fuzz vuln soak regress model clean
+.PHONY: help build web demo test test-needs lint bench fuzz vuln soak soak-gate regress model clean
 
 help: ## say what there is to do
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -70,7 +73,11 @@ vuln: ## look for known vulnerabilities; VULNDB=file:///path uses a local databa
 		echo "vuln: no vulnerability database could be reached, so nothing was checked; give one with VULNDB=file:///path/to/vulndb"; fi; exit $$rc
 
 soak: build ## repeat the end-to-end stories for SOAKTIME
-	PORTCULLIS_BIN=$(CURDIR)/bin/portcullis PORTCULLIS_SOAK=$(SOAKTIME) go test -race -run '^TestSoak' -timeout 0 -v ./e2e
+	PORTCULLIS_BIN=$(CURDIR)/bin/portcullis PORTCULLIS_SOAK=$(SOAKTIME) go test -race -run '^TestSoak$$' -timeout 0 -v ./e2e
+
+soak-gate: build ## suspend vendors on three nodes while nodes and servers fail, for SECONDS; SEED= replays a run
+	.ci/need sshd=openssh-server ssh=openssh-client redis-server=redis-server pg_ctlcluster=postgresql
+	PORTCULLIS_BIN=$(CURDIR)/bin/portcullis PORTCULLIS_SOAK_GATE=$(SECONDS)s $(if $(SEED),PORTCULLIS_SEED=$(SEED)) go test -run '^TestSoakGate$$' -count 1 -timeout 1h -v ./e2e
 
 regress: build ## compare OpenSSH's own scripts without the gateway and through it; SCRIPTS names some
 	.ci/need sshd=openssh-server ssh=openssh-client plink=putty-tools puttygen=putty-tools /usr/lib/openssh/regress/test-exec.sh=openssh-tests
