@@ -14,6 +14,7 @@ var topics = []topic{
 	{"keys", "Keys", "What a FIDO2 key is for, what an SSH key is for, and how each comes and goes."},
 	{"approve", "Approving", "What to look at before you agree, and what your touch signs."},
 	{"suspend", "Suspending", "Breach news: how to shut a vendor out, read the report, and let it in again."},
+	{"orders", "Signed orders and tokens", "Shutting a vendor out on a day on which nobody can sign in, or from a machine elsewhere."},
 	{"replay", "Replay", "Playing, searching and checking what was recorded."},
 }
 

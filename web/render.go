@@ -119,6 +119,10 @@ func (s *Server) dress(v *visit, d *view) {
 var dones = map[string]string{
 	"asked":     "Sent. Whoever may agree to it sees it in the inbox now.",
 	"withdrawn": "The request was withdrawn.",
+
+	"order-withdrawn": "The order was withdrawn: its file is worth nothing.",
+	"token-removed":   "The token was removed: it is worth nothing.",
+
 	"refused":   "The request was refused, and its asker is told why.",
 	"revoked":   "The grant was taken back. Its sessions have ended.",
 	"ended":     "The session has ended: both of its connections are closed.",
@@ -163,6 +167,8 @@ func navOf(p gateway.Person, at string) []navItem {
 	add(all, "/targets", "Targets")
 	gap = all
 	add(all, "/suspensions", "Suspensions")
+	add(api.Holds(p, api.Suspending), "/orders", "Signed orders")
+	add(api.Holds(p, api.Administer), "/tokens", "Tokens")
 	add(api.Holds(p, api.ReadEvents), "/events", "Events")
 	gap = true
 	add(true, "/keys", "My keys")

@@ -104,6 +104,11 @@ var entries = []entry{
 	{"GET /suspend", staff, api.Suspending, (*Server).suspend},
 	{"GET /suspensions", staff, "", (*Server).suspensions},
 	{"GET /suspensions/{id}", staff, "", (*Server).suspension},
+	{"GET /orders", staff, api.Suspending, (*Server).orders},
+	{"GET /orders/new", staff, api.Suspending, (*Server).newOrder},
+	{"POST /orders/{id}/withdraw", staff, api.Suspending, (*Server).withdrawOrder},
+	{"GET /tokens", staff, api.Administer, (*Server).tokens},
+	{"POST /tokens/{id}/remove", staff, api.Administer, (*Server).removeToken},
 
 	{"GET /recordings", staff, api.Review, (*Server).recordings},
 	{"GET /recordings/{id}", staff, api.Review, (*Server).recording},
