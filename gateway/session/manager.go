@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -126,9 +127,17 @@ func (m *Manager) Run(ctx context.Context) error {
 	return nil
 }
 
+// clockStepped does what the end of the lease does: windows and leases were
+// judged by a clock that was wrong, before the step or after it. The next
+// reading of the store lets vendors in again.
 func (m *Manager) clockStepped(ctx context.Context, step time.Duration) {
-	m.log.Warn("wall clock was stepped", "by", step)
-	m.record(ctx, audit.Event{Name: audit.ClockStep, Actor: "gateway", Detail: map[string]string{"step": step.Round(time.Millisecond).String(), "node": m.node}})
+	by := step.Round(time.Millisecond).String()
+	m.log.Warn("wall clock was stepped; vendors' sessions end", "by", by)
+	m.ServeUntil(time.Now(), m.now())
+	ended := m.EndAll(func(s gateway.Session) bool { return s.Vendor != "" }, &gateway.Ended{Reason: gateway.EndStore, Detail: "the clock of this node was set by " + by})
+	m.record(ctx, audit.Event{Name: audit.ClockStep, Actor: "gateway", Detail: map[string]string{
+		"step": by, "node": m.node, "ended": strconv.Itoa(len(ended)), "done": "vendors' sessions were ended, and none opens before the store was read once more",
+	}})
 }
 
 // Lease is how long this node serves without its store.

@@ -201,7 +201,7 @@ func TestClock(t *testing.T) {
 		most time.Duration
 	}{
 		{"stepped forward ends it within a second", 2 * time.Hour, time.Second},
-		{"stepped back extends nothing", -5 * time.Hour, time.Hour},
+		{"stepped back ends it too", -5 * time.Hour, time.Second},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -218,11 +218,16 @@ func TestClock(t *testing.T) {
 				if at := time.Since(begun); at > tc.most+time.Second {
 					t.Errorf("ended after %v", at)
 				}
-				if ended(t, l).Reason != gateway.EndWindow {
+				if why := ended(t, l).Reason; why != gateway.EndStore && (why != gateway.EndWindow || tc.step < 0) {
 					t.Errorf("cause %v", ended(t, l))
 				}
+				if _, err := w.m.Open(t.Context(), w.opening()); !gateway.IsCode(err, gateway.CodeRefused) {
+					t.Errorf("opened before the store was read once more: %v", err)
+				}
 				synctest.Wait() // the manager sees the step in the same second
-				w.store.last(t, audit.ClockStep)
+				if e := w.store.last(t, audit.ClockStep); !strings.Contains(e.Detail["done"], "sessions were ended") {
+					t.Errorf("event %+v", e)
+				}
 				cancel()
 				wg.Wait()
 			})
