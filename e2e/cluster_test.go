@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"strings"
@@ -260,8 +261,12 @@ func (c *cluster) keptOut(when string) {
 func (c *cluster) ready() error {
 	return rig.Until(c.ctx, 20*time.Second, func() error {
 		for _, n := range c.all.Nodes {
-			if r, err := n.CLI(c.ctx, "vendors"); err != nil || r.Status != 0 {
-				return fmt.Errorf("%s: %v %s", n.Dir, err, r.Err)
+			r, err := n.CLI(c.ctx, "vendors")
+			if err == nil && r.Status != 0 {
+				err = errors.New(r.Err)
+			}
+			if err != nil {
+				return fmt.Errorf("%s: %w", n.Dir, err)
 			}
 		}
 		return nil
