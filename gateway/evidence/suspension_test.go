@@ -115,19 +115,19 @@ func TestTamperedProof(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inside := func(old, new string) func([]byte) []byte {
+	inside := func(was, is string) func([]byte) []byte {
 		return func(raw []byte) []byte {
 			return rewrap(t, raw, nil, func(p []byte) []byte {
-				if !bytes.Contains(p, []byte(old)) {
-					t.Fatalf("%q does not stand in the payload", old)
+				if !bytes.Contains(p, []byte(was)) {
+					t.Fatalf("%q does not stand in the payload", was)
 				}
-				return bytes.Replace(p, []byte(old), []byte(new), 1)
+				return bytes.Replace(p, []byte(was), []byte(is), 1)
 			})
 		}
 	}
-	again := func(key ed25519.PrivateKey, old, new string) func([]byte) []byte { // signed anew, so that the content must say it
+	again := func(key ed25519.PrivateKey, was, is string) func([]byte) []byte { // signed anew, so that the content must say it
 		return func(raw []byte) []byte {
-			return rewrap(t, raw, key, func(p []byte) []byte { return bytes.Replace(p, []byte(old), []byte(new), 1) })
+			return rewrap(t, raw, key, func(p []byte) []byte { return bytes.Replace(p, []byte(was), []byte(is), 1) })
 		}
 	}
 	for name, c := range map[string]struct {
