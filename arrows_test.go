@@ -65,7 +65,7 @@ var rooms = []struct {
 }
 
 var (
-	storeRooms = []string{"gateway/directory", "gateway/trust", "gateway/identity", "gateway/access", "gateway/session", "gateway/killswitch", "gateway/audit"}
+	storeRooms = []string{"gateway/directory", "gateway/trust", "gateway/identity", "gateway/access", "gateway/session", "gateway/killswitch", "gateway/audit", "gateway/cluster"}
 	topLevel   = []string{"cmd", "gateway", "policy", "web", "certs", "e2e", "deploy"}
 )
 

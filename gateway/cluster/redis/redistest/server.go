@@ -99,7 +99,7 @@ func (s *Server) exec(args ...string) error {
 	if err != nil {
 		return err
 	}
-	defer out.Close()                          // the process has its own
+	defer out.Close() // the process has its own
 	s.cmd = exec.Command(args[0], args[1:]...)
 	s.cmd.Stdout, s.cmd.Stderr = out, out
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
