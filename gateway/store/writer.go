@@ -119,7 +119,18 @@ func (db *DB) batch(first *job) {
 	}
 }
 
+// begin opens a transaction. A connection that the server has shut since the
+// last one says so at its first use, when nothing is done yet: the next one is
+// tried, once.
 func (db *DB) begin() (*batch, error) {
+	b, err := db.beginOnce()
+	if errors.Is(err, driver.ErrBadConn) {
+		b, err = db.beginOnce()
+	}
+	return b, err
+}
+
+func (db *DB) beginOnce() (*batch, error) {
 	ctx := context.Background()
 	c, err := db.cfg.Writer.Conn(ctx)
 	if err != nil {
