@@ -44,11 +44,11 @@ func (s *shell) Session() string          { return s.id }
 func (s *shell) Context() context.Context { return s.ctx }
 func (s *shell) Close()                   { s.over(&gateway.Ended{Reason: gateway.EndClientLeft}) }
 func (s *shell) over(e *gateway.Ended) {
-	s.end(e)
 	select {
-	case s.why <- e:
+	case s.why <- e: // before the context ends, which has a word of its own
 	default:
 	}
+	s.end(e)
 }
 func (s *shell) Wait() error {
 	why := <-s.why

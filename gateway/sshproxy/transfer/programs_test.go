@@ -119,10 +119,11 @@ func (k *kept) carry(ch gateway.Channel) int {
 		_, err := os.Stdout.Write(p)
 		return err
 	})
+	var until ending
 	var pumps sync.WaitGroup
 	pumps.Go(func() {
 		defer in.Close()
-		if !through(os.Stdin, in, t.Client, func(p []byte) { k.passed(true, p) }) {
+		if !through(os.Stdin, in, until.client(t), func(p []byte) { k.passed(true, p) }) {
 			_ = cmd.Process.Kill()
 		}
 	})
@@ -136,14 +137,38 @@ func (k *kept) carry(ch gateway.Channel) int {
 	_ = os.Stdout.Close()
 	select {
 	case <-done:
-	default: // a client that waits for our end sends nothing more
+	default: // a client that waits for our end: what it still sends is for nobody
 	}
-	t.Close()
+	until.close(t)
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		return exit.ExitCode()
 	}
 	return 0
+}
+
+// ending keeps the client's side off a tap that is closed.
+type ending struct {
+	mu   sync.Mutex
+	over bool
+}
+
+func (e *ending) client(t Tap) func([]byte, func([]byte) error) error {
+	return func(p []byte, forward func([]byte) error) error {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if e.over {
+			return io.ErrClosedPipe
+		}
+		return t.Client(p, forward)
+	}
+}
+
+func (e *ending) close(t Tap) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.over = true
+	t.Close()
 }
 
 // through carries one direction to its end; false is that the tap ended it.
