@@ -384,13 +384,27 @@ func (s *screen) String() string {
 func (s *screen) wait(t testing.TB, text string) {
 	t.Helper()
 	limit := time.After(patience)
-	for !strings.Contains(s.String(), text) {
+	for from := 0; ; {
+		var found bool
+		if found, from = s.has(text, from); found {
+			return
+		}
 		select {
 		case <-s.more:
 		case <-limit:
-			t.Fatalf("waited for %q, saw %q", text, s.String())
+			saw := s.String()
+			t.Fatalf("waited for %q, saw %d bytes, the last of them %q", text, len(saw), saw[max(0, len(saw)-2000):])
 		}
 	}
+}
+
+// has looks for text from an offset on, and says from where to look next: a
+// screen of many megabytes is not searched anew for each piece that comes.
+func (s *screen) has(text string, from int) (found bool, next int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.buf.Bytes()
+	return bytes.Contains(b[from:], []byte(text)), max(0, len(b)-len(text))
 }
 
 func waitFile(t testing.TB, path string) {

@@ -43,7 +43,7 @@ func TestStoppedClientComesBack(t *testing.T) {
 	for name, typed := range map[string]string{
 		"idle":                       "",
 		"with output that fits":      "for i in $(seq 80); do sleep 0.1; echo tick; done; echo all-$((6*7))",
-		"with more output than fits": "sleep 1; yes | head -c 30000000; echo all-$((6*7))",
+		"with more output than fits": "sleep 1; yes | head -c 14000000; echo all-$((6*7))",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
