@@ -142,6 +142,8 @@ func orderFor(c api.SSHChallenge, base *url.URL, in api.OrderParams) (*statement
 	switch {
 	case !ok:
 		return nil, fmt.Errorf("the gateway wants something else signed than an order: %s", printable(st.Sentence))
+	case c.Sentence != st.Sentence:
+		return nil, errors.New("the gateway shows a sentence that the statement does not say")
 	case st.Gateway != base.String() || c.Namespace != statement.OrderNamespace(base.Hostname()):
 		return nil, fmt.Errorf("the statement is for the gateway %s, and you asked %s", printable(st.Gateway), base)
 	case order.Scope != in.Scope || order.Closing(time.Now()).Mode != in.Mode || order.Drain != in.Drain || order.Reason != in.Reason:
