@@ -14,11 +14,12 @@ const (
 	ChannelRsync   ChannelKind = "rsync"   // rsync --server, as a command
 	ChannelGit     ChannelKind = "git"     // git's pack programs, as a command
 	ChannelForward ChannelKind = "forward" // direct-tcpip, RFC 4254 clause 7.2
+	ChannelHTTPS   ChannelKind = "https"   // what browsers of one login exchange with a console
 )
 
 // ChannelKinds is the closed list in its order.
 func ChannelKinds() []ChannelKind {
-	return []ChannelKind{ChannelShell, ChannelExec, ChannelSFTP, ChannelSCP, ChannelRsync, ChannelGit, ChannelForward}
+	return []ChannelKind{ChannelShell, ChannelExec, ChannelSFTP, ChannelSCP, ChannelRsync, ChannelGit, ChannelForward, ChannelHTTPS}
 }
 
 // Transfers reports whether the channel carries files and no terminal.
@@ -116,6 +117,8 @@ func (a Abilities) Lets(c Channel) bool {
 		return (c.Upload || c.Download) && (!c.Upload || a.Upload) && (!c.Download || a.Download)
 	case ChannelForward:
 		return a.MayForward(c.To)
+	case ChannelHTTPS: // each request is judged by LetsHTTP besides
+		return len(a.Methods) > 0
 	}
 	return false
 }

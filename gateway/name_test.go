@@ -97,7 +97,7 @@ func TestAbilitiesNeverWiden(t *testing.T) {
 	if got := both.And(shell); !got.Shell || got.Exec || len(got.Forward) != 0 {
 		t.Errorf("And = %+v, want shell alone", got)
 	}
-	for _, bad := range [][]string{{"root"}, {"Shell"}, {""}, {"GET"}, {"forward"}, {"forward a"}, {"forward a:0"}, {"forward a:080"}, {"forward a:65536"}, {"forward a/b:1"},
+	for _, bad := range [][]string{{"root"}, {"Shell"}, {""}, {"TRACE"}, {"forward"}, {"forward a"}, {"forward a:0"}, {"forward a:080"}, {"forward a:65536"}, {"forward a/b:1"},
 		{"forward 0.0.0.0:1"}, {"forward 224.0.0.1:1"}, {"forward [fe80::1%eth0]:1"}, {"forward 10.1:1"}, {"forward *:1"}, {"forward a..b:1"}, {"forward -a:1"}, {"forward a:-1"}} {
 		if _, err := ParseAbilities(bad); err == nil {
 			t.Errorf("ParseAbilities took %q", bad)

@@ -43,6 +43,7 @@ type Target struct {
 	HostKeys  []string   `json:"host_keys"`       // pinned keys or "@cert-authority " keys, one authorized_keys line each
 	Accounts  []Account  `json:"accounts"`
 	Legacy    []string   `json:"legacy,omitempty"` // weak algorithms that this target needs, of LegacyAlgorithms
+	HTTPS     *HTTPS     `json:"https,omitempty"`  // of kind https, and of no other
 	Version   uint64     `json:"version"`
 	Removed   bool       `json:"removed,omitempty"`
 	Statement Digest     `json:"statement"`
@@ -63,9 +64,14 @@ type ProofKind string
 
 // The closed list of proofs.
 const (
-	ProofCertificate ProofKind = "certificate" // short-lived, from our user CA
-	ProofKey         ProofKind = "key"         // a held private key
-	ProofPassword    ProofKind = "password"    // a held password
+	ProofCertificate ProofKind = "certificate" // short-lived, from our user CA (ssh) or client CA (https)
+	ProofKey         ProofKind = "key"         // a held private key; of https, PEM of a client certificate and its key
+	ProofPassword    ProofKind = "password"    // a held password; of https, by Basic (RFC 7617)
+	ProofHeader      ProofKind = "header"      // https: a held value in a named header
+	ProofBearer      ProofKind = "bearer"      // https: a held token (RFC 6750)
+	ProofOAuth2      ProofKind = "oauth2"      // https: client credentials, the secret held (RFC 6749 clause 4.4)
+	ProofForm        ProofKind = "form"        // https: a login form that the gateway fills in
+	ProofNone        ProofKind = "none"        // https: a console that asks for nothing, or asks the engineer himself
 )
 
 // Account is the identity used at the target and how it is proven. SecretFile
@@ -75,6 +81,10 @@ type Account struct {
 	Login      string    `json:"login"`
 	Proof      ProofKind `json:"proof"`
 	SecretFile string    `json:"secret_file,omitempty"`
+	Header     string    `json:"header,omitempty"`    // ProofHeader: its name
+	TokenURL   string    `json:"token_url,omitempty"` // ProofOAuth2: https, at the target or beside it
+	Scopes     []string  `json:"scopes,omitempty"`    // ProofOAuth2
+	Form       *Form     `json:"form,omitempty"`      // ProofForm
 }
 
 // Abilities is what a grant lets a session do. The zero value lets nothing.
@@ -84,21 +94,34 @@ type Abilities struct {
 	Upload   bool     `json:"upload,omitempty"`
 	Download bool     `json:"download,omitempty"`
 	Forward  []string `json:"forward,omitempty"` // host:port
-	Methods  []string `json:"methods,omitempty"` // HTTP methods
+	Methods  []string `json:"methods,omitempty"` // HTTP methods, in capitals
+
+	Paths       []string `json:"paths,omitempty"`        // HTTP: path prefixes, by whole segments; "/" is every path
+	WebSocket   bool     `json:"websocket,omitempty"`    // HTTP: RFC 6455
+	MaxUpload   int64    `json:"max_upload,omitempty"`   // HTTP: bytes of one request's body; 0 no bound of the grant's own
+	MaxDownload int64    `json:"max_download,omitempty"` // HTTP: bytes of one saved file; 0 no bound of the grant's own
 }
 
 // Within reports whether a asks for nothing that b does not hold.
 func (a Abilities) Within(b Abilities) bool {
 	return (!a.Shell || b.Shell) && (!a.Exec || b.Exec) && (!a.Upload || b.Upload) && (!a.Download || b.Download) &&
-		subset(a.Forward, b.Forward) && subset(a.Methods, b.Methods)
+		subset(a.Forward, b.Forward) && subset(a.Methods, b.Methods) && a.httpWithin(b)
 }
 
 // And returns what both hold.
 func (a Abilities) And(b Abilities) Abilities {
-	return Abilities{
+	c := Abilities{
 		Shell: a.Shell && b.Shell, Exec: a.Exec && b.Exec, Upload: a.Upload && b.Upload, Download: a.Download && b.Download,
 		Forward: both(a.Forward, b.Forward), Methods: both(a.Methods, b.Methods),
+		Paths: bothPaths(a.Paths, b.Paths), WebSocket: a.WebSocket && b.WebSocket,
 	}
+	if c.Upload {
+		c.MaxUpload = lower(a.MaxUpload, b.MaxUpload)
+	}
+	if c.Download {
+		c.MaxDownload = lower(a.MaxDownload, b.MaxDownload)
+	}
+	return c
 }
 
 // None reports whether nothing is let.
@@ -120,7 +143,7 @@ func (a Abilities) List() []string {
 	for _, f := range a.Forward {
 		l = append(l, "forward "+f)
 	}
-	return append(l, a.Methods...)
+	return append(l, a.listHTTP()...)
 }
 
 // MaxForwards bounds the forwards of one grant.
@@ -190,9 +213,14 @@ func ParseAbilities(list []string) (Abilities, error) {
 		case "download":
 			a.Download = true
 		default:
+			if known, err := a.parseHTTP(s); err != nil {
+				return Abilities{}, err
+			} else if known {
+				continue
+			}
 			to, ok := strings.CutPrefix(s, "forward ")
 			if !ok {
-				return Abilities{}, Invalid("abilities", "ability %s is not one of shell, exec, upload, download, forward host:port", quoteShort(s))
+				return Abilities{}, Invalid("abilities", "ability %s is not one of shell, exec, upload, download, forward host:port, path /PREFIX, websocket, max-upload BYTES, max-download BYTES, or an HTTP method", quoteShort(s))
 			}
 			to, err := ParseForward(to)
 			if err != nil {
@@ -206,7 +234,12 @@ func ParseAbilities(list []string) (Abilities, error) {
 	if len(a.Forward) > MaxForwards {
 		return Abilities{}, Invalid("abilities", "one grant lets at most %d forwards", MaxForwards)
 	}
+	if len(a.Paths) > MaxPaths {
+		return Abilities{}, Invalid("abilities", "one grant lets at most %d path prefixes", MaxPaths)
+	}
 	slices.Sort(a.Forward)
+	slices.Sort(a.Methods)
+	slices.Sort(a.Paths)
 	return a, nil
 }
 

@@ -51,6 +51,10 @@ type accountOut struct {
 	Login      string            `yaml:"login"`
 	Proof      gateway.ProofKind `yaml:"proof"`
 	SecretFile string            `yaml:"secret_file,omitempty"`
+	Header     string            `yaml:"header,omitempty"`
+	TokenURL   string            `yaml:"token_url,omitempty"`
+	Scopes     []string          `yaml:"scopes,omitempty"`
+	Form       *gateway.Form     `yaml:"form,omitempty"`
 }
 
 // Export writes everything that was not removed as a file that Apply takes

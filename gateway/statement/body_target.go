@@ -24,6 +24,7 @@ type TargetDefine struct {
 	HostKeys []string           `json:"host_keys"`
 	Accounts []gateway.Account  `json:"accounts"`
 	Legacy   []string           `json:"legacy,omitempty"`
+	HTTPS    *gateway.HTTPS     `json:"https,omitempty"`
 	Version  uint64             `json:"version"`
 	Previous gateway.Digest     `json:"previous,omitzero"`
 	Removed  bool               `json:"removed,omitempty"`

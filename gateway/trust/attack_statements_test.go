@@ -175,6 +175,9 @@ func change(v reflect.Value) bool {
 	case **gateway.SSHAttested:
 		*x = &gateway.SSHAttested{Verdict: "unanchored", VerifyRequired: true}
 		return true
+	case **gateway.HTTPS:
+		*x = &gateway.HTTPS{Trust: gateway.TrustSystem}
+		return true
 	}
 	switch v.Kind() {
 	case reflect.String:
