@@ -18,6 +18,9 @@ import (
 // skew is how far the clocks of two nodes may be apart.
 const skew = 2 * time.Second
 
+// ruleChanged is the rule of a request whose target was described anew since.
+const ruleChanged = "target-changed"
+
 // basis is a request with all that stands behind it, as of now.
 type basis struct {
 	row       gateway.Request
@@ -144,10 +147,14 @@ func (s *Service) place(ctx context.Context, b *basis) error {
 	if b.target, err = s.chain.Target(ctx, b.ask.Target); err != nil {
 		return missing(err, "target", b.ask.Target)
 	}
-	if b.target.Removed || !b.target.Statement.Equal(b.ask.TargetStatement) {
-		return gateway.Refused("target-changed", "ask anew, so that what is agreed to is what is there", "target %s was changed after the request was written", b.ask.Target)
-	}
-	if !slices.Contains(b.target.Vendors, b.ask.Vendor) {
+	changed := !b.target.Statement.Equal(b.ask.TargetStatement)
+	listed := slices.Contains(b.target.Vendors, b.ask.Vendor)
+	switch {
+	case b.target.Removed, changed && !listed:
+		return gateway.Refused("target-gone", "ask the operator", "target %s was taken away after the request was written", b.ask.Target)
+	case changed:
+		return gateway.Refused(ruleChanged, "ask anew, so that what is agreed to is what is there", "target %s was changed after the request was written", b.ask.Target)
+	case !listed:
 		return broken("target %s does not list vendor %s", b.ask.Target, b.ask.Vendor)
 	}
 	var ok bool

@@ -128,7 +128,7 @@ func TestWhatChangedSinceIsSeen(t *testing.T) {
 		rule   string
 	}{
 		"target redefined":    {func(w *world) { w.define(trusttest.Target, gateway.Medium, trusttest.Vendor) }, "target-changed"},
-		"target taken away":   {func(w *world) { w.define(trusttest.Target, gateway.Medium) }, "target-changed"},
+		"target taken away":   {func(w *world) { w.define(trusttest.Target, gateway.Medium) }, "target-gone"},
 		"vendor suspended":    {func(w *world) { w.suspend(gateway.Scope{Kind: gateway.ScopeVendor, Name: trusttest.Vendor}) }, "suspended"},
 		"person suspended":    {func(w *world) { w.suspend(gateway.Scope{Kind: gateway.ScopePerson, Name: trusttest.Engineer}) }, "suspended"},
 		"approver suspended":  {func(w *world) { w.suspend(gateway.Scope{Kind: gateway.ScopePerson, Name: trusttest.Approver}) }, trust.Rule},
