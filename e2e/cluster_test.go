@@ -175,6 +175,22 @@ func TestClusterAnyNode(t *testing.T) {
 		}
 		c.lives("the other vendor", anas...)
 	})
+	t.Run("an order that leaves live sessions alone", func(t *testing.T) {
+		var got clusterReport
+		c.must(c.JSON(c.ctx, &got, "suspend", "vendor", rig.Acme, "--mode", "no-new", "--reason", "ask them first"))
+		if got.Report.Verdict != "PASS" {
+			t.Errorf("the report: %+v", got.Report)
+		}
+		for i, s := range anas { // each node has looked at its grants more than once
+			if _, err := s.Wait(time.Second); err == nil {
+				t.Errorf("the shell at node %d was ended: %s", i+1, tail(s.Shown(), 200))
+			}
+		}
+		c.lives("left alone", anas...)
+		if status, out, _ := c.sshAt(1, "ana", "echo in"); status == 0 || out != "" {
+			t.Errorf("a new session: %d %q", status, out)
+		}
+	})
 	t.Run("without Redis", func(t *testing.T) {
 		c.all.Redis.Kill()
 		begun := time.Now()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -125,6 +126,47 @@ func smallDisk(t *testing.T) (dir string, grow func()) {
 	must(t, err)
 	t.Cleanup(func() { must(t, syscall.Unmount(dir, syscall.MNT_DETACH)) })
 	return dir, func() { must(t, syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=1m")) }
+}
+
+// what Start has answered is durable before it answers: the signed
+// manifest, the entry of each folder above it, and a sync that fails or hangs
+// lets nothing begin.
+func TestP3DurableBeforeAnythingBegins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := openVault(t, t.TempDir())
+		synced := map[string]bool{}
+		var broken error
+		hung := make(chan struct{})
+		close(hung)
+		v.disk.sync = func(f *os.File) error {
+			<-hung
+			synced[f.Name()] = true
+			return broken
+		}
+		r := start(t, v, "ses_1")
+		day := filepath.Dir(r.dir)
+		for _, name := range []string{filepath.Join(r.dir, manifestName+".new"), r.dir, day, v.dir} {
+			if !synced[name] {
+				t.Errorf("a recording began before %s was synced", name)
+			}
+		}
+		sealIt(t, r)
+		broken = syscall.EIO
+		if _, err := v.Start(t.Context(), metaOf("ses_2")); !gateway.IsCode(err, gateway.CodeUnavailable) {
+			t.Errorf("began on a disk that does not sync: %v", err)
+		}
+		broken, hung = nil, make(chan struct{})
+		begun := make(chan *Recorder)
+		go func() { begun <- start(t, v, "ses_3") }()
+		time.Sleep(time.Minute)
+		select {
+		case <-begun:
+			t.Error("began while the disk did not answer")
+		default:
+		}
+		close(hung)
+		sealIt(t, <-begun)
+	})
 }
 
 // TestP3SyncFails ends the session within a second of the disk's first no.
