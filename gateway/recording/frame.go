@@ -14,20 +14,24 @@ const (
 	kindStdout  kind = 1
 	kindStderr  kind = 2
 	kindInput   kind = 3
-	kindChannel kind = 4 // JSON of channelOpen
-	kindResize  kind = 5 // columns and rows, 4 bytes each
-	kindExit    kind = 6 // JSON of channelExit
-	kindNote    kind = 7 // UTF-8 text
-	kindFile    kind = 8 // JSON of gateway.File
-	kindFlow    kind = 9 // JSON of gateway.Flow
+	kindChannel kind = 4  // JSON of channelOpen
+	kindResize  kind = 5  // columns and rows, 4 bytes each
+	kindExit    kind = 6  // JSON of channelExit
+	kindNote    kind = 7  // UTF-8 text
+	kindFile    kind = 8  // JSON of gateway.File
+	kindFlow    kind = 9  // JSON of gateway.Flow
+	kindHTTP    kind = 10 // JSON of gateway.HTTPRecord
+	kindBody    kind = 11 // what the record before it is about
 	kindFooter  kind = 0xff
 )
 
-func (k kind) known() bool { return k >= kindStdout && k <= kindFlow || k == kindFooter }
+func (k kind) known() bool { return k >= kindStdout && k <= kindBody || k == kindFooter }
 
 // data reports whether the payload is the session's own bytes, which the
 // counts are about.
-func (k kind) data() bool { return k == kindStdout || k == kindStderr || k == kindInput }
+func (k kind) data() bool {
+	return k == kindStdout || k == kindStderr || k == kindInput || k == kindBody
+}
 
 const (
 	frameHead  = 17      // length, kind, channel, offset in time

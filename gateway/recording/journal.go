@@ -94,14 +94,31 @@ func (j *journal) begin(previous gateway.Digest) error {
 // append writes one frame with one system call and returns when the kernel
 // has it: from then on only the loss of power can take it back.
 func (j *journal) append(k kind, channel uint32, payload []byte) error {
+	return j.appendAll(channel, part{k, payload})
+}
+
+// part is what one frame of several is to hold.
+type part struct {
+	kind    kind
+	payload []byte
+}
+
+// appendAll writes frames of one moment, next to each other in one segment.
+func (j *journal) appendAll(channel uint32, parts ...part) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	now, err := j.ready(int64(frameHead + len(payload) + frameTail))
+	n := 0
+	for _, p := range parts {
+		n += frameHead + len(p.payload) + frameTail
+	}
+	now, err := j.ready(int64(n))
 	if err != nil {
 		return err
 	}
-	if err := j.put(k, channel, j.clock(now), payload); err != nil {
-		return j.fault.fail(err) // what the kernel took of the frame, close cuts off, or Recover
+	for _, p := range parts {
+		if err := j.put(p.kind, channel, j.clock(now), p.payload); err != nil {
+			return j.fault.fail(err) // what the kernel took of the frame, close cuts off, or Recover
+		}
 	}
 	j.touch(now)
 	for w := range j.watchers {

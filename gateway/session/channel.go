@@ -113,14 +113,55 @@ func (c *Channel) File(f gateway.File) {
 	}
 }
 
+// Exchange records one part of an HTTP exchange, with the bytes of it that are
+// kept, before that part passes. An error means that nothing of it may pass:
+// the session is ending, or the part cannot be recorded. A proxy calls Hold
+// before what comes from the engineer, and Carried after what has passed.
+func (c *Channel) Exchange(r gateway.HTTPRecord, body []byte) error {
+	l := c.l
+	if l.halted() {
+		return l.alive()
+	}
+	l.touched()
+	l.writing.Store(time.Now().UnixNano())
+	err := c.t.Exchange(r, body)
+	l.writing.Store(0)
+	if gateway.IsCode(err, gateway.CodeInvalid) { // it cannot be written, so it does not pass; the rest goes on
+		return err
+	}
+	if err != nil {
+		return l.recorderFailed(err)
+	}
+	if r.Refused != "" {
+		l.refuse(context.WithoutCancel(l.ctx), "request", r.Refused, r.Rule)
+	}
+	return l.alive()
+}
+
+// Carried counts the bytes of bodies and messages that have passed: from the
+// engineer, and to him.
+func (c *Channel) Carried(in, out int) {
+	l := c.l
+	l.touched()
+	l.bytesIn.Add(int64(in))
+	l.bytesOut.Add(int64(out))
+	if out > 0 && l.stopping.Load() {
+		l.bytesAfter.Add(int64(out))
+	}
+}
+
 // Refuse writes the event of something that this session may not do. At most
 // maxRefusals are written for one session.
 func (l *Live) Refuse(ctx context.Context, what, sentence string) {
+	l.refuse(ctx, what, sentence, "abilities")
+}
+
+func (l *Live) refuse(ctx context.Context, what, sentence, rule string) {
 	if l.refusals.Add(1) > maxRefusals {
 		return
 	}
 	e := l.event(audit.SessionChannel)
-	e.Outcome, e.Reason, e.Rule = audit.Refused, sentence, "abilities"
+	e.Outcome, e.Reason, e.Rule = audit.Refused, sentence, rule
 	e.Detail = map[string]string{"kind": what}
 	l.m.record(ctx, e)
 }

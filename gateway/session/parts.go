@@ -63,6 +63,7 @@ type Track interface {
 	Exit(status *uint32, signal string) error
 	Note(text string) error
 	File(f gateway.File) error
+	Exchange(r gateway.HTTPRecord, body []byte) error
 }
 
 // Vault gives the recordings of v as Recorders.

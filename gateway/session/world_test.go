@@ -174,6 +174,9 @@ func (r *memRecorder) Start(context.Context, recording.Meta) (session.Recorder, 
 	return r, nil
 }
 func (r *memRecorder) File(gateway.File) error { return nil }
+func (r *memRecorder) Exchange(_ gateway.HTTPRecord, body []byte) error {
+	return r.write(&r.out, body)
+}
 func (r *memRecorder) Channel(_ uint32, ch gateway.Channel) (session.Track, error) {
 	if ch.Pty != nil && ch.Pty.Term == unrecordable {
 		return nil, gateway.Invalid("command", "it has too many bytes to be recorded")
