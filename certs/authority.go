@@ -33,6 +33,7 @@ type Authority struct {
 	host    ssh.Signer
 	hostKey ssh.Signer
 	web     ed25519.PrivateKey // what the web authority's key is derived from
+	client  ed25519.PrivateKey // what the client authority's key is derived from
 	now     func() time.Time
 }
 
@@ -55,6 +56,9 @@ func New(vault Vault, now func() time.Time) (*Authority, error) {
 		return nil, err
 	}
 	if a.web, err = vault.Key("web-ca"); err != nil {
+		return nil, err
+	}
+	if a.client, err = vault.Key("https-client-ca"); err != nil {
 		return nil, err
 	}
 	for name, into := range map[string]*ssh.Signer{"ssh-user-ca": &a.user, "ssh-login-ca": &a.login, "ssh-host-ca": &a.host, "ssh-host": &a.hostKey} {

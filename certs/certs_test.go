@@ -54,8 +54,8 @@ func TestKeysAreMadeOnceAndKept(t *testing.T) {
 			t.Errorf("%s has mode %v (%v)", e.Name(), info.Mode(), err)
 		}
 	}
-	if len(entries) != 6 {
-		t.Errorf("%v, want 6 files", entries)
+	if len(entries) != 7 {
+		t.Errorf("%v, want 7 files", entries)
 	}
 }
 
@@ -206,7 +206,7 @@ func TestHeldCredentials(t *testing.T) {
 		{Name: "a", Login: "op", Proof: gateway.ProofKey, SecretFile: keyFile},
 		{Name: "b", Login: "op", Proof: gateway.ProofPassword, SecretFile: wordFile},
 	} {
-		cred, err := certs.Held(c)
+		cred, err := certs.Held(gateway.KindSSH, c)
 		must(t, err)
 		if err := login(t, cred, public, "s3cret word"); err != nil {
 			t.Errorf("by %s: %v", c.Proof, err)
@@ -232,7 +232,7 @@ func TestHeldRefusals(t *testing.T) {
 		"login is a flag": {Login: "-oProxyCommand", Proof: gateway.ProofPassword, SecretFile: write("f", "hunter2", 0o600)},
 		"a device":        {Login: "op", Proof: gateway.ProofPassword, SecretFile: "/dev/zero"},
 	} {
-		_, err := certs.Held(c)
+		_, err := certs.Held(gateway.KindSSH, c)
 		if err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: error %v", name, err)
 			continue

@@ -1,6 +1,7 @@
 package certs
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"strings"
@@ -14,17 +15,24 @@ import (
 // Credential is how one session proves an account to its target. It lives in
 // memory alone and never reaches the engineer.
 type Credential struct {
-	Login       string           // user name at the target
-	Auth        []ssh.AuthMethod // in the order to be tried
-	Certificate *ssh.Certificate // nil for a held key or password
+	Login       string                  // user name at the target
+	Auth        []ssh.AuthMethod        // ssh: in the order to be tried
+	Certificate *ssh.Certificate        // ssh: nil for a held key or password
+	HTTP        *gateway.HTTPCredential // https, and nil of ssh
 }
 
-// Held reads the account's key or password from its file, now: a rotated
-// secret needs no restart, and none rests in memory. The errors name the
-// account and never the path or the secret; the cause does name the path, for
-// the operator's log.
-func Held(account gateway.Account) (Credential, error) {
-	if err := gateway.CheckLogin(account.Login); err != nil {
+// Held reads what proves the account from its file, now: a rotated secret
+// needs no restart, and none rests in memory. The errors name the account and
+// never the path or the secret; the cause does name the path, for the
+// operator's log.
+func Held(kind gateway.TargetKind, account gateway.Account) (Credential, error) {
+	read := heldSSH
+	if kind == gateway.KindHTTPS {
+		if account.Proof == gateway.ProofNone {
+			return Credential{HTTP: &gateway.HTTPCredential{Proof: account.Proof}}, nil
+		}
+		read = heldHTTP
+	} else if err := gateway.CheckLogin(account.Login); err != nil {
 		return Credential{}, err
 	}
 	raw, err := readPrivate(account.SecretFile)
@@ -32,26 +40,89 @@ func Held(account gateway.Account) (Credential, error) {
 		return Credential{}, held(account, err)
 	}
 	defer clear(raw)
-	switch account.Proof {
-	case gateway.ProofKey:
-		signer, err := ssh.ParsePrivateKey(raw)
-		if err != nil {
-			return Credential{}, held(account, errors.New("the file is not a private key without a passphrase"))
-		}
-		return Credential{Login: account.Login, Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}}, nil
-	case gateway.ProofPassword:
-		word := strings.TrimSuffix(strings.TrimSuffix(string(raw), "\n"), "\r")
-		if word == "" || !utf8.ValidString(word) || strings.ContainsAny(word, "\n\r\x00") {
-			return Credential{}, held(account, errors.New("the file does not hold one line of text"))
-		}
-		return Credential{Login: account.Login, Auth: []ssh.AuthMethod{ssh.Password(word), ssh.KeyboardInteractive(answer(word))}}, nil
+	c, err := read(account, raw)
+	if err != nil {
+		return Credential{}, held(account, err)
 	}
-	return Credential{}, held(account, fmt.Errorf("proof %q is not held in a file", account.Proof))
+	c.Login = account.Login
+	return c, nil
 }
 
 // Held is the package's Held, so that an Authority gives every credential
 // that a session can need.
-func (a *Authority) Held(account gateway.Account) (Credential, error) { return Held(account) }
+func (a *Authority) Held(kind gateway.TargetKind, account gateway.Account) (Credential, error) {
+	return Held(kind, account)
+}
+
+func heldSSH(account gateway.Account, raw []byte) (Credential, error) {
+	switch account.Proof {
+	case gateway.ProofKey:
+		signer, err := ssh.ParsePrivateKey(raw)
+		if err != nil {
+			return Credential{}, errors.New("the file is not a private key without a passphrase")
+		}
+		return Credential{Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}}, nil
+	case gateway.ProofPassword:
+		word, err := line(raw)
+		if err != nil {
+			return Credential{}, err
+		}
+		return Credential{Auth: []ssh.AuthMethod{ssh.Password(word), ssh.KeyboardInteractive(answer(word))}}, nil
+	}
+	return Credential{}, fmt.Errorf("proof %q is not held in a file", account.Proof)
+}
+
+func heldHTTP(account gateway.Account, raw []byte) (Credential, error) {
+	c := &gateway.HTTPCredential{Proof: account.Proof, Login: account.Login}
+	var err error
+	switch account.Proof {
+	case gateway.ProofKey:
+		pair, err := tls.X509KeyPair(raw, raw)
+		if err != nil { // the cause could quote the key
+			return Credential{}, errors.New("the file does not hold, in PEM, a client certificate and its private key without a passphrase")
+		}
+		c.Certificate = &pair
+	case gateway.ProofPassword, gateway.ProofForm:
+		c.Secret, err = line(raw)
+	case gateway.ProofHeader, gateway.ProofBearer, gateway.ProofOAuth2:
+		if c.Secret, err = line(raw); err == nil && !fieldValue(c.Secret) {
+			err = errors.New("the file does not hold printable ASCII without blanks at its ends, which is all that a header carries")
+		}
+	default:
+		err = fmt.Errorf("proof %q is not held in a file", account.Proof)
+	}
+	if err == nil && len(c.Secret) > maxHeldValue {
+		err = fmt.Errorf("the file holds more than the %d bytes that a request carries", maxHeldValue)
+	}
+	if err != nil {
+		return Credential{}, err
+	}
+	return Credential{HTTP: c}, nil
+}
+
+// maxHeldValue bounds what goes into a header or a form: half of what web
+// servers take for all headers.
+const maxHeldValue = 4 << 10
+
+// line is the one line of text that a file holds.
+func line(raw []byte) (string, error) {
+	word := strings.TrimSuffix(strings.TrimSuffix(string(raw), "\n"), "\r")
+	if word == "" || !utf8.ValidString(word) || strings.ContainsAny(word, "\n\r\x00") {
+		return "", errors.New("the file does not hold one line of text")
+	}
+	return word, nil
+}
+
+// fieldValue takes what every server reads alike in a header (RFC 9110 clause
+// 5.5, without what is obsolete).
+func fieldValue(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return strings.TrimSpace(s) == s
+}
 
 // answer gives the password to the one hidden question that a target's
 // password dialogue asks, and to nothing else.

@@ -1,13 +1,14 @@
 // Package certs is the seal: the keys that the gateway signs with, where they
 // rest, and the short-lived credentials that it makes of them.
 //
-// It owns six Ed25519 keys under DATA/keys: the machine key, which signs
+// It owns seven Ed25519 keys under DATA/keys: the machine key, which signs
 // statements for root at the local socket and seals recordings; the SSH user
 // authority, whose certificates let a session into a target; the SSH login
 // authority, whose certificates tell the gateway who connects and which no
 // target trusts; the SSH host authority; the gateway's own host key, certified
-// by it; and the seed of the internal authority for the web listener's
-// certificate. It does not know who
+// by it; the seed of the client authority, whose certificates let a session
+// into an HTTPS console; and the seed of the internal authority for the web
+// listener's certificate. It does not know who
 // may have a credential: package access asks for one after it has checked
 // the grant, and cmd takes the machine key and the host keys at start.
 //

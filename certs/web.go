@@ -21,12 +21,12 @@ import (
 // at each start and, while the gateway runs, before half of its time is over.
 const MaxWeb = 90 * 24 * time.Hour
 
-// webAuthorityUntil is when the internal web authority ends. It begins at a
-// fixed day too, so that the authority that people imported once stays the
-// same at every start.
+// authorityUntil is when the internal web and client authorities end. They
+// begin at a fixed day too, so that the authority that people imported once
+// stays the same at every start.
 var (
-	webAuthorityFrom  = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	webAuthorityUntil = time.Date(2046, 1, 1, 0, 0, 0, 0, time.UTC)
+	authorityFrom  = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	authorityUntil = time.Date(2046, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
 // Web makes a certificate for the web listener under the gateway's internal
@@ -34,12 +34,12 @@ var (
 // browsers import once. It is an ECDSA P-256 authority, since browsers take no
 // Ed25519 certificates; its key is derived from the vault's "web-ca" key.
 func (a *Authority) Web(host string) (tls.Certificate, []byte, error) {
-	caKey, err := webKey(a.web)
+	caKey, err := derived(a.web, "web-ca", "portcullis web authority v1")
 	if err != nil {
 		return tls.Certificate{}, nil, err
 	}
 	ca := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Portcullis internal web authority"}, NotBefore: webAuthorityFrom, NotAfter: webAuthorityUntil,
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Portcullis internal web authority"}, NotBefore: authorityFrom, NotAfter: authorityUntil,
 		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true, KeyUsage: x509.KeyUsageCertSign,
 		// A stolen key must not speak for the rest of the world.
 		PermittedDNSDomainsCritical: true,
@@ -67,14 +67,16 @@ func (a *Authority) Web(host string) (tls.Certificate, []byte, error) {
 	return tls.Certificate{Certificate: [][]byte{der, caDER}, PrivateKey: key}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caDER}), nil
 }
 
-func webKey(seed ed25519.PrivateKey) (*ecdsa.PrivateKey, error) {
-	raw, err := hkdf.Key(sha256.New, seed.Seed(), nil, "portcullis web authority v1", 32)
+// derived is the P-256 key of an authority whose seed rests in the vault under
+// the name; use keeps authorities of one seed apart.
+func derived(seed ed25519.PrivateKey, name, use string) (*ecdsa.PrivateKey, error) {
+	raw, err := hkdf.Key(sha256.New, seed.Seed(), nil, use, 32)
 	if err != nil {
-		return nil, fmt.Errorf("derive web authority: %w", err)
+		return nil, fmt.Errorf("derive authority %q: %w", name, err)
 	}
 	key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), raw)
 	if err != nil { // one seed in 2^32 is no scalar of the curve
-		return nil, fmt.Errorf("derive web authority: %w; remove the key file \"web-ca\" so that another is made", err)
+		return nil, fmt.Errorf("derive authority: %w; remove the key file %q so that another is made", err, name)
 	}
 	return key, nil
 }

@@ -97,16 +97,21 @@ func (r *rooms) openKeys() error {
 }
 
 // publishKeys lays the public halves that targets and clients need into the
-// data folder: what goes into a target's TrustedUserCAKeys, and the line for
-// an engineer's known_hosts.
+// data folder: what goes into a target's TrustedUserCAKeys, what a console trusts
+// for client certificates, and the line for an engineer's known_hosts.
 func (r *rooms) publishKeys() error {
 	u, err := url.Parse(r.cfg.URL)
 	if err != nil {
 		return err
 	}
+	clients, err := r.keys.ClientCA()
+	if err != nil {
+		return err
+	}
 	for name, text := range map[string]string{
-		"ssh_user_ca.pub": line(r.keys.UserCA()) + " portcullis user CA of " + r.cfg.Node + "\n",
-		"ssh_known_hosts": statement.Authority + u.Hostname() + ",[" + u.Hostname() + "]:* " + line(r.keys.HostCAPublic()) + "\n",
+		"https_client_ca.pem": string(clients),
+		"ssh_user_ca.pub":     line(r.keys.UserCA()) + " portcullis user CA of " + r.cfg.Node + "\n",
+		"ssh_known_hosts":     statement.Authority + u.Hostname() + ",[" + u.Hostname() + "]:* " + line(r.keys.HostCAPublic()) + "\n",
 	} {
 		path := filepath.Join(r.cfg.Data, name)
 		if old, err := os.ReadFile(path); err == nil && string(old) == text {

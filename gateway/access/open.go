@@ -313,11 +313,14 @@ func (s *Service) Entitle(ctx context.Context, id string, touch statement.Signed
 // certificate ends with the grant.
 func (s *Service) Credential(_ context.Context, e Entitlement, sessionID string) (certs.Credential, error) {
 	if e.Account.Proof != gateway.ProofCertificate {
-		return s.certs.Held(e.Account)
+		return s.certs.Held(e.Target.Kind, e.Account)
 	}
 	now := s.clock.late()
 	if !now.Before(e.To) {
 		return certs.Credential{}, errEnded(e.To)
+	}
+	if e.Target.Kind == gateway.KindHTTPS {
+		return s.certs.Client(e.Account.Login, sessionID, s.clock.now(), e.To)
 	}
 	return s.certs.User(e.Account.Login, sessionID, s.clock.now(), e.To, certs.Permits{
 		PTY: e.Abilities.Shell || e.Abilities.Exec, Forward: len(e.Abilities.Forward) > 0,

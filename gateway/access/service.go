@@ -35,7 +35,8 @@ type Policy interface {
 // Certs gives credentials; *certs.Authority is one.
 type Certs interface {
 	User(login, keyID string, from, to time.Time, permits certs.Permits) (certs.Credential, error)
-	Held(account gateway.Account) (certs.Credential, error)
+	Client(login, sessionID string, from, to time.Time) (certs.Credential, error)
+	Held(kind gateway.TargetKind, account gateway.Account) (certs.Credential, error)
 }
 
 // Floor remembers outside the database what was closed; *trust.Floor is one.

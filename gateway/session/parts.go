@@ -28,7 +28,8 @@ type Entitlement struct {
 // Credential proves the account to the target. It lives in memory for one
 // dial and never reaches the vendor (P7).
 type Credential struct {
-	Auth []ssh.AuthMethod
+	Auth []ssh.AuthMethod        // ssh
+	HTTP *gateway.HTTPCredential // https
 }
 
 // Access verifies and mints. Entitle derives everything anew from signed
