@@ -144,7 +144,7 @@ func (g *gatewayd) serveNodes(ctx context.Context) error {
 		Handler: g.peers.Handler(g.pages.Handler(), local), ReadHeaderTimeout: webHeaderTimeout, ReadTimeout: webReadTimeout, IdleTimeout: webIdleTimeout,
 		MaxHeaderBytes: webMaxHeader, ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug), TLSConfig: g.peers.ServerTLS(),
 	}
-	return serveHTTP(ctx, srv, func() error { return srv.ServeTLS(g.nodes, "", "") }, drainTime)
+	return serveHTTP(ctx, srv, func() error { return srv.ServeTLS(g.nodes, "", "") }, webLastCalls)
 }
 
 // lookAtNodes asks each other node whether it is there.
@@ -156,6 +156,7 @@ func (g *gatewayd) lookAtNodes(ctx context.Context) []finding {
 		}
 		return out
 	}
+	drains := g.drains(ctx)
 	for _, n := range g.peers.Names() {
 		f := finding{What: "node " + n}
 		begun := time.Now()
@@ -163,8 +164,27 @@ func (g *gatewayd) lookAtNodes(ctx context.Context) []finding {
 			f.Text, f.Cure = "is not reached: "+err.Error(), "start it, or mend its address under nodes: in the configuration; it is "+g.cfg.Nodes[n]
 		} else {
 			f.OK, f.Text = true, "was reached in "+ms(time.Since(begun))
+			if drains[n] {
+				f.Text += "; it drains before a restart, and opens nothing new"
+			}
 		}
 		out = append(out, f)
 	}
 	return out
+}
+
+// drains are the nodes that are about to restart, as far as the store tells.
+func (g *gatewayd) drains(ctx context.Context) map[string]bool {
+	list := map[string]bool{}
+	if g.roll == nil {
+		return list
+	}
+	members, err := g.roll.Members(ctx)
+	if err != nil {
+		g.log.Error("nodes not read", "error", err) // the doctor says it of the store
+	}
+	for _, m := range members {
+		list[m.Name] = m.Leaving
+	}
+	return list
 }

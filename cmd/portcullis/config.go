@@ -68,6 +68,9 @@ type Config struct {
 	// Lease is how long sessions go on without the store; 10s by default, at
 	// most 60s.
 	Lease time.Duration `yaml:"lease,omitempty"`
+	// Drain is how long a restart (SIGTERM) waits for live sessions to end by
+	// themselves; 10m by default, at most 24h, and 0s ends them at once.
+	Drain *time.Duration `yaml:"drain,omitempty"`
 	// Retention and Notify belong to later versions and must be empty.
 	Retention string   `yaml:"retention,omitempty"`
 	Notify    []string `yaml:"notify,omitempty"`
@@ -107,6 +110,8 @@ type Provider struct {
 const (
 	defaultLease = 10 * time.Second
 	maxLease     = 60 * time.Second
+	defaultDrain = 10 * time.Minute
+	maxDrain     = 24 * time.Hour
 	off          = "off"
 )
 
@@ -170,6 +175,10 @@ func (c *Config) fill() {
 	if c.Lease == 0 {
 		c.Lease = defaultLease
 	}
+	if c.Drain == nil {
+		wait := defaultDrain
+		c.Drain = &wait
+	}
 	orElse(&c.Recordings, "file://"+filepath.Join(c.Data, "recordings"))
 	c.URL = strings.TrimSuffix(c.URL, "/")
 }
@@ -201,6 +210,9 @@ func (c *Config) check() error {
 	}
 	if c.Lease < time.Second || c.Lease > maxLease {
 		return fmt.Errorf("lease: %s is not between 1s and %s", c.Lease, maxLease)
+	}
+	if *c.Drain < 0 || *c.Drain > maxDrain {
+		return fmt.Errorf("drain: %s is not between 0s and %s", *c.Drain, maxDrain)
 	}
 	for _, check := range []func() error{c.checkStore, c.checkNodes, c.checkLater, c.Redis.check, c.checkTLS, c.checkProviders} {
 		if err := check(); err != nil {

@@ -16,6 +16,9 @@ func TestEmptyConfigurationWorks(t *testing.T) {
 	if cfg.URL != "http://localhost:8080" || cfg.Lease != 10*time.Second || cfg.Listen.SSH != ":2022" || cfg.Listen.Web != "127.0.0.1:8080" || cfg.Node == "" {
 		t.Errorf("defaults: %+v", cfg)
 	}
+	if none, err := ParseConfig([]byte("drain: 0s\n")); err != nil || *cfg.Drain != 10*time.Minute || *none.Drain != 0 {
+		t.Errorf("drain %s by default, %s of 0s, %v", cfg.Drain, none.Drain, err)
+	}
 	if rp := cfg.RelyingParty(); rp.ID != "localhost" || len(rp.Origins) != 1 || rp.Origins[0] != cfg.URL {
 		t.Errorf("relying party: %+v", rp)
 	}
@@ -38,6 +41,8 @@ func TestConfigurationRefusals(t *testing.T) {
 		"relative data":         {"data: data\n", "absolute"},
 		"no port":               {"listen:\n  ssh: localhost\n", "listen.ssh"},
 		"lease too long":        {"lease: 2h\n", "lease"},
+		"drain too long":        {"drain: 25h\n", "drain"},
+		"drain of the past":     {"drain: -1s\n", "drain"},
 		"lease too short":       {"lease: 1ms\n", "lease"},
 		"lease of words":        {"lease: soon\n", "line 1"},
 		"root without prefix":   {"roots: [AAAA]\n", "roots[0]"},

@@ -92,6 +92,7 @@ func (d *demoCmd) plant(ctx context.Context, data, web, ssh string, errOut io.Wr
 	if err := p.configure(web, ssh); err != nil {
 		return nil, err
 	}
+	p.cfg.Drain = new(time.Duration) // Ctrl-C stops everything
 	if p.logs, err = os.OpenFile(filepath.Join(data, "targets.log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600); err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -33,7 +34,7 @@ const (
 	webReadTimeout   = 30 * time.Second
 	webIdleTimeout   = 2 * time.Minute
 	webMaxHeader     = 64 << 10
-	drainTime        = 3 * time.Second
+	webLastCalls     = 3 * time.Second // for calls under way when the listener stops
 	readyEvery       = time.Second     // how old an answer of /readyz may be
 	readyWait        = 3 * time.Second // for a disk that hangs
 )
@@ -86,6 +87,7 @@ type gatewayd struct {
 	nodes               net.Listener // for the other nodes; nil for one node
 	webTLS              *tls.Config
 
+	leaving  atomic.Pointer[time.Time] // nil, or when the last session ends before a restart
 	readyMu  sync.Mutex
 	readyAt  time.Time
 	readyErr error
@@ -212,9 +214,9 @@ func (g *gatewayd) tlsConfig() (*tls.Config, error) {
 	return conf, nil
 }
 
-// serve answers until ctx is done, then stops: no new sessions, live ones
-// ended with the reason, everything waited for. ready, if not nil, is called
-// when all listeners answer.
+// serve answers until ctx is done, drains, and stops: live sessions ended with
+// the reason, everything waited for. ready, if not nil, is called when all
+// listeners answer.
 func (g *gatewayd) serve(ctx context.Context, ready func()) (err error) {
 	defer func() { err = errors.Join(err, g.closeAll()) }()
 	if err := g.audit.Append(ctx, audit.Event{Name: audit.GatewayStarted, Actor: "gateway", Detail: map[string]string{"node": g.cfg.Node, "version": version(), "policy": g.policy.Hash().String()}}); err != nil {
@@ -228,7 +230,8 @@ func (g *gatewayd) serve(ctx context.Context, ready func()) (err error) {
 	for name, run := range map[string]func(context.Context) error{"access": g.access.Run, "session": g.sessions.Run, "killswitch": g.killswitch.Run, "outofband": g.outofband.Run, "search": g.search.Run, "memory": keepTidy, "grants": g.keepGrants} {
 		keepers.Go(func() error { return named(name, run(inner)) })
 	}
-	listeners, lctx := errgroup.WithContext(ctx)
+	listeners, lctx := errgroup.WithContext(context.WithoutCancel(ctx))
+	listeners.Go(func() error { return g.leave(ctx, lctx) })
 	listeners.Go(func() error { return named("local socket", g.serveSocket(lctx)) })
 	if g.web != nil {
 		listeners.Go(func() error { return named("web", g.serveWeb(lctx)) })
@@ -247,7 +250,9 @@ func (g *gatewayd) serve(ctx context.Context, ready func()) (err error) {
 	if ready != nil {
 		ready()
 	}
-	err = listeners.Wait()
+	if err = listeners.Wait(); errors.Is(err, errLeft) {
+		err = nil
+	}
 	stopRooms()
 	err = errors.Join(err, keepers.Wait())
 	stopped := audit.Event{Name: audit.GatewayStopped, Actor: "gateway", Detail: map[string]string{"node": g.cfg.Node}}
@@ -278,7 +283,7 @@ func (g *gatewayd) proxy() (*sshproxy.Proxy, error) {
 	}
 	return sshproxy.New(sshproxy.Config{
 		HostSigners: signers, TargetSigners: func(target string) ([]ssh.Signer, error) { return g.keys.HostSigners([]string{target}) },
-		Identity: sshIdentity{g.identity}, Access: g.access, Sessions: sshSessions{g.sessions}, URL: g.cfg.URL, Logger: g.log,
+		Identity: sshIdentity{g.identity}, Access: admitting{g.access, g.sessions}, Sessions: sshSessions{g.sessions}, URL: g.cfg.URL, Logger: g.log,
 	})
 }
 
@@ -294,7 +299,7 @@ func (g *gatewayd) serveWeb(ctx context.Context) error {
 	if g.webTLS != nil {
 		serve = func() error { return srv.ServeTLS(g.web, "", "") }
 	}
-	return serveHTTP(ctx, srv, serve, drainTime)
+	return serveHTTP(ctx, srv, serve, webLastCalls)
 }
 
 // serveSocket answers commands of this machine. It shares nothing with the
@@ -306,7 +311,7 @@ func (g *gatewayd) serveSocket(ctx context.Context) error {
 	handed := g.across(mux)
 	root := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handed.ServeHTTP(w, handover.AsRoot(r)) })
 	srv := &http.Server{Handler: root, ReadHeaderTimeout: socketHeaderTimeout, ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug)}
-	return serveHTTP(ctx, srv, func() error { return srv.Serve(g.sock) }, drainTime)
+	return serveHTTP(ctx, srv, func() error { return srv.Serve(g.sock) }, webLastCalls)
 }
 
 // serveAdmin answers metrics, and health once more, for machines that watch
@@ -316,7 +321,7 @@ func (g *gatewayd) serveAdmin(ctx context.Context) error {
 	g.health(mux)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(g.metrics(), promhttp.HandlerOpts{}))
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: socketHeaderTimeout, ReadTimeout: webReadTimeout, ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug)}
-	return serveHTTP(ctx, srv, func() error { return srv.Serve(g.adm) }, drainTime)
+	return serveHTTP(ctx, srv, func() error { return srv.Serve(g.adm) }, webLastCalls)
 }
 
 // health answers whether the process lives and whether it can serve. It tells
@@ -327,6 +332,10 @@ func (g *gatewayd) health(mux *http.ServeMux) {
 }
 
 func (g *gatewayd) readyz(w http.ResponseWriter, r *http.Request) {
+	if g.leaving.Load() != nil {
+		http.Error(w, "the gateway is being restarted", http.StatusServiceUnavailable)
+		return
+	}
 	if err := g.ready(r.Context()); err != nil {
 		http.Error(w, "the store does not answer", http.StatusServiceUnavailable)
 		return

@@ -87,8 +87,8 @@ func peerUser(c net.Conn) (uint32, error) {
 }
 
 // serveHTTP serves until ctx is done, then lets what is under way finish for
-// at most drain.
-func serveHTTP(ctx context.Context, srv *http.Server, serve func() error, drain time.Duration) error {
+// at most last.
+func serveHTTP(ctx context.Context, srv *http.Server, serve func() error, last time.Duration) error {
 	done := make(chan error, 1)
 	go func() { done <- serve() }()
 	select {
@@ -96,7 +96,7 @@ func serveHTTP(ctx context.Context, srv *http.Server, serve func() error, drain 
 		return err
 	case <-ctx.Done():
 	}
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), last)
 	defer cancel()
 	if err := srv.Shutdown(stop); err != nil {
 		_ = srv.Close() // streams do not end by themselves

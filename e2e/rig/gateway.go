@@ -44,7 +44,7 @@ type Result struct {
 }
 
 // NewGateway chooses ports. extra is YAML text for the configuration that
-// Init writes.
+// Init writes. Where it names no drain, a stop waits for no live session.
 func NewGateway(bin, dir, extra string) (*Gateway, error) {
 	web, err := FreeAddr()
 	if err != nil {
@@ -62,6 +62,9 @@ func NewGateway(bin, dir, extra string) (*Gateway, error) {
 	_, sshPort, _ := strings.Cut(ssh, ":")
 	g := &Gateway{Web: web, Admin: "http://" + admin, Bin: bin, Dir: dir, Config: filepath.Join(dir, "portcullis.yaml"), Data: filepath.Join(dir, "data"), URL: "http://localhost:" + port, SSH: "localhost:" + sshPort}
 	g.extra = fmt.Sprintf("node: node-1\nlisten:\n  web: %s\n  ssh: %s\n  admin: %s\n%s", web, ssh, admin, extra)
+	if !strings.Contains(extra, "drain:") {
+		g.extra += "drain: 0s\n"
+	}
 	return g, os.MkdirAll(dir, 0o700)
 }
 
@@ -101,7 +104,7 @@ func (g *Gateway) Start(ctx context.Context) error {
 			return nil // looked at below
 		default:
 		}
-		if err := g.ready(ctx); err != nil {
+		if err := g.Ready(ctx); err != nil {
 			return err
 		}
 		return listens(g.SSH)
@@ -118,7 +121,8 @@ func (g *Gateway) Start(ctx context.Context) error {
 	return nil
 }
 
-func (g *Gateway) ready(ctx context.Context) error {
+// Ready asks /readyz, as a balancer does.
+func (g *Gateway) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, g.Admin+"/readyz", nil)

@@ -52,6 +52,9 @@ func (p *Process) Done() <-chan struct{} { return p.done }
 // Log returns what it has printed so far.
 func (p *Process) Log() string { return p.log.String() }
 
+// Terminate sends SIGTERM and waits for nothing.
+func (p *Process) Terminate() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
+
 // Stop asks the process to end (SIGTERM) and waits; one that does not is
 // killed, and that is an error.
 func (p *Process) Stop() error {

@@ -12,8 +12,9 @@ type Name string
 
 // The closed list of event names.
 const (
-	GatewayStarted Name = "gateway.started"
-	GatewayStopped Name = "gateway.stopped"
+	GatewayStarted  Name = "gateway.started"
+	GatewayDraining Name = "gateway.draining" // a restart: nothing new opens, what is live has until its end
+	GatewayStopped  Name = "gateway.stopped"
 
 	VendorAdmitted Name = "vendor.admitted" // admitted, changed or removed
 	PersonAdmitted Name = "person.admitted"

@@ -53,7 +53,7 @@ type face struct {
 
 // faces is the closed class map: a name that is not here is not an event.
 var faces = map[Name]face{
-	GatewayStarted: {classLifecycle, 3, 1}, GatewayStopped: {classLifecycle, 4, 1},
+	GatewayStarted: {classLifecycle, 3, 1}, GatewayDraining: {classLifecycle, activityOther, 1}, GatewayStopped: {classLifecycle, 4, 1},
 
 	VendorAdmitted: {classEntity, 3, 2}, TargetDefined: {classEntity, 3, 2},
 	PersonAdmitted: {classUser, 2, 2}, PersonInvited: {classUser, 4, 2},

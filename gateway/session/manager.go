@@ -63,6 +63,9 @@ type Manager struct {
 	stopped context.Context // cancelled when Run has ended: stop retrying writes
 	halt    context.CancelFunc
 
+	leaving atomic.Pointer[time.Time] // set under mu by Drain: when what is left ends
+	forgot  chan struct{}             // cap 1: a session was forgotten
+
 	mu     sync.Mutex // guards what follows; never held while a session's mu is taken
 	closed bool       // Run is ending: nothing new registers
 	live   map[string]*Live
@@ -94,7 +97,7 @@ func New(c Config) (*Manager, error) {
 	}
 	m := &Manager{
 		store: c.Store, access: c.Access, rec: c.Recorder, node: c.Node, lease: c.Lease, leased: c.Leased, now: c.Now, log: c.Logger,
-		sealing: make(chan struct{}, MaxSealing), live: map[string]*Live{}, followers: map[chan gateway.Session]struct{}{},
+		sealing: make(chan struct{}, MaxSealing), live: map[string]*Live{}, forgot: make(chan struct{}, 1), followers: map[chan gateway.Session]struct{}{},
 	}
 	m.stopped, m.halt = context.WithCancel(context.Background())
 	return m, nil
@@ -232,9 +235,12 @@ func (m *Manager) all() []*Live {
 func (m *Manager) register(l *Live) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	until := m.leaving.Load()
 	switch {
 	case m.closed:
 		return &gateway.Ended{Reason: gateway.EndStopping}
+	case until != nil:
+		return isLeaving(*until)
 	case len(m.live) >= MaxSessions:
 		return &gateway.Error{Code: gateway.CodeTooMany, Rule: "max-sessions", Text: "this gateway carries as many sessions as it may", Next: "try again when somebody has left"}
 	}
@@ -251,6 +257,10 @@ func (m *Manager) forget(l *Live) {
 	m.mu.Lock()
 	delete(m.live, l.row.ID)
 	m.mu.Unlock()
+	select {
+	case m.forgot <- struct{}{}:
+	default: // the last one was not seen yet
+	}
 }
 
 // record writes an event that goes with no other change. The store being

@@ -41,8 +41,8 @@ func (m *Manager) open(ctx context.Context, o Opening) (*Live, error) {
 	if err != nil {
 		return nil, err
 	}
-	if body.Vendor != "" && m.lapsed() {
-		return nil, storeLost()
+	if err := m.Admits(body.Vendor); err != nil {
+		return nil, err
 	}
 	if err := m.consume(ctx, o, body); err != nil {
 		return nil, err

@@ -16,25 +16,27 @@ func (m *Manager) Shorten(id string, until time.Time, cause *gateway.Ended) {
 	if !ok {
 		return
 	}
-	l.mu.Lock()
-	changed := l.cutAt.IsZero() || until.Before(l.cutAt)
-	if changed {
-		l.cutAt, l.cutCause = until, cause
-	}
-	l.mu.Unlock()
-	if !changed {
-		return
-	}
-	select {
-	case l.shorter <- struct{}{}:
-	default: // it has not looked at the last one yet
-	}
-	if until.Before(l.row.Until) && until.After(m.now()) {
+	if l.shorten(until, cause) && until.Before(l.row.Until) && until.After(m.now()) {
 		l.tell("access was suspended by the operator: finish what must not be broken off, this session ends at " + stamp(until))
 	}
 }
 
-// end is when the session ends by itself, and why.
+// shorten reports whether it was the first to say so early an end.
+func (l *Live) shorten(until time.Time, cause *gateway.Ended) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.cutAt.IsZero() && !until.Before(l.cutAt) {
+		return false
+	}
+	l.cutAt, l.cutCause = until, cause
+	select {
+	case l.shorter <- struct{}{}:
+	default: // it has not looked at the last one yet
+	}
+	return true
+}
+
+// ends is when the session ends by itself, and why.
 func (l *Live) ends() (time.Time, *gateway.Ended) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

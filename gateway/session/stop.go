@@ -60,7 +60,7 @@ func (l *Live) watch() {
 	idle := false // warned that nothing happens
 	failed := l.rec.Failed()
 	for {
-		next = l.warn(until, ends, next)
+		next = l.warn(until, ends, why, next)
 		select {
 		case <-l.ctx.Done():
 			return
@@ -90,20 +90,27 @@ func (l *Live) watch() {
 // warn tells what is left of the window, once for each of the warnings, and
 // returns which comes next. A window that begins shorter than a warning is
 // told how short it is.
-func (l *Live) warn(until, ends time.Time, next int) int {
+func (l *Live) warn(until, ends time.Time, why *gateway.Ended, next int) int {
 	left := min(time.Until(ends), until.Sub(l.m.now()))
 	due := next
 	for due < len(warnings) && left <= warnings[due] {
 		due++
 	}
 	if due > next && left > 0 {
-		what := "when the agreed window is over"
-		if until.Before(l.row.Until) {
-			what = "because access was suspended"
-		}
-		l.tell(fmt.Sprintf("this session ends in %s, at %s, %s", left.Round(time.Second), stamp(until), what))
+		l.tell(fmt.Sprintf("this session ends in %s, at %s, %s", left.Round(time.Second), stamp(until), because(why)))
 	}
 	return due
+}
+
+// because words why a session ends by itself.
+func because(why *gateway.Ended) string {
+	switch why.Reason {
+	case gateway.EndSuspended:
+		return "because access was suspended"
+	case gateway.EndStopping:
+		return "because the gateway is being restarted"
+	}
+	return "when the agreed window is over"
 }
 
 // tell has the proxy show a sentence to the engineer.

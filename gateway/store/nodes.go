@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"sync/atomic"
 	"time"
 
 	"github.com/portcullis/portcullis/gateway"
@@ -22,6 +23,7 @@ type Roll struct {
 	db      *DB
 	boot    string
 	version string
+	leaving atomic.Bool
 }
 
 // Roll begins this node's line anew; nil where one node has the store to
@@ -37,14 +39,18 @@ func (db *DB) Roll(version string) *Roll {
 type Beat struct {
 	Node, Boot, Version string
 	Lease               time.Duration
-	Gone                bool // the node has ended everything and says goodbye
+	Leaving             bool // it drains before a restart: it still holds sessions, and must still answer
+	Gone                bool // it has ended everything and says goodbye
 }
+
+// Leave has every further beat say that this node drains before a restart.
+func (r *Roll) Leave() { r.leaving.Store(true) }
 
 // Beat says that this node is there, or that it has left. It takes no turn
 // among the writers and waits for no disk; an error means that it may not be
 // written, and no lease may count on it.
 func (r *Roll) Beat(ctx context.Context, lease time.Duration, gone bool) error {
-	b := Beat{Node: r.db.cfg.Node, Boot: r.boot, Version: r.version, Lease: lease, Gone: gone}
+	b := Beat{Node: r.db.cfg.Node, Boot: r.boot, Version: r.version, Lease: lease, Leaving: r.leaving.Load(), Gone: gone}
 	if err := r.db.cfg.Dialect.Beat(ctx, r.db.cfg.Reader, b); err != nil {
 		return r.db.cfg.Dialect.Fault(err)
 	}
@@ -57,12 +63,13 @@ func (r *Roll) Beat(ctx context.Context, lease time.Duration, gone bool) error {
 func (r *Roll) Members(ctx context.Context) ([]cluster.Member, error) {
 	var list []cluster.Member
 	var m cluster.Member
-	var age, lease sql.NullInt64
+	var age, lease, leaving sql.NullInt64
 	asked := r.db.cfg.Now()
-	err := r.db.reads.each(ctx, []any{&m.Name, &age, &lease}, func() {
+	err := r.db.reads.each(ctx, []any{&m.Name, &age, &lease, &leaving}, func() {
 		m.Seen, m.Lease = asked.Add(-time.Duration(max(age.Int64, 0))*time.Microsecond), time.Duration(lease.Int64)*time.Microsecond
+		m.Leaving = leaving.Int64 != 0
 		list = append(list, m)
-	}, "SELECT name, ("+r.db.cfg.Dialect.Clock+") - seen, lease FROM nodes WHERE gone = 0 AND seen > ("+r.db.cfg.Dialect.Clock+") - $1 ORDER BY name LIMIT $2",
+	}, "SELECT name, ("+r.db.cfg.Dialect.Clock+") - seen, lease, leaving FROM nodes WHERE gone = 0 AND seen > ("+r.db.cfg.Dialect.Clock+") - $1 ORDER BY name LIMIT $2",
 		nodesForgotten.Microseconds(), maxNodes)
 	if err != nil {
 		return nil, err

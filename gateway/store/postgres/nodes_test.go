@@ -26,6 +26,13 @@ func TestNodesKnowEachOther(t *testing.T) {
 	if off := list[1].Seen.Sub(began); off.Abs() > time.Second {
 		t.Errorf("seen %s from now", off)
 	}
+	rolls["node-2"].Leave()
+	if err := rolls["node-2"].Beat(t.Context(), 7*time.Second, false); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := rolls["node-1"].Members(t.Context()); err != nil || len(list) != 2 || list[0].Leaving || !list[1].Leaving {
+		t.Errorf("while node-2 drains: %+v, %v", list, err)
+	}
 	if err := rolls["node-2"].Beat(t.Context(), 7*time.Second, true); err != nil {
 		t.Fatal(err)
 	}
