@@ -52,9 +52,15 @@ const storyWithin = 10 * time.Minute
 // the test has failed.
 func newStory(t *testing.T, o rig.Options) *story {
 	t.Helper()
+	return newStoryIn(t, t.TempDir(), o)
+}
+
+// newStoryIn builds the stage in dir.
+func newStoryIn(t *testing.T, dir string, o rig.Options) *story {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), storyWithin+soak(t))
 	t.Cleanup(cancel)
-	s, err := rig.NewStage(ctx, built, t.TempDir(), o)
+	s, err := rig.NewStage(ctx, built, dir, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -186,6 +187,14 @@ func TestP4EndOne(t *testing.T) {
 	if _, err := second.Expect(s.ctx, 5*time.Second, "on-4"); err != nil {
 		t.Error(err)
 	}
+
+	// who agreed to it loses the role, and what stood on it ends.
+	s.must(s.Apply(s.ctx, strings.Replace(s.PlantFile(), "roles: [approver, responder]", "roles: [responder]", 1)))
+	if _, err := second.Wait(5 * time.Second); err != nil {
+		t.Error(err)
+	}
+	says(t, "the end", second.Shown(), "what stands behind this grant does not hold")
+	s.told("grant.closed", "not-granted")
 }
 
 // TestP4WebDown: the gate falls by the local socket when the pages are

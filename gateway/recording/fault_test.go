@@ -86,6 +86,8 @@ func TestP3WriteFails(t *testing.T) {
 	}
 }
 
+//
+//
 // TestP3DiskIsFull fills a real small disk, so that not even the footer finds
 // room: the recording stays unsealed, whole, and is recovered when there is
 // room again.
@@ -291,7 +293,7 @@ func TestP3DiskHangs(t *testing.T) {
 	})
 }
 
-// TestReserve refuses to start when the disk is nearly full, and ends what is
+// TestReserve refuses to start when the disk is nearly full, and ends what is
 // live while there is still room to seal it.
 func TestReserve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -44,6 +44,7 @@ type world struct {
 	addr    string // of the proxy
 	proxy   *sshproxy.Proxy
 	vault   *recording.Vault
+	disk    *disk
 	m       *session.Manager
 	store   *store
 	id      *identity
@@ -89,9 +90,10 @@ func newWorld(t testing.TB, edit ...func(*sshproxy.Config)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.disk = &disk{Recorders: session.Vault(w.vault)}
 	w.id = &identity{w: w, waiting: make(chan *waiting, 64)}
 	w.acc = &access{w: w, to: gateway.Instant(time.Now().Add(time.Hour)), abilities: gateway.Abilities{Shell: true, Exec: true}}
-	w.m, err = session.New(session.Config{Store: w.store, Access: w.acc, Recorder: session.Vault(w.vault), Node: "node-1"})
+	w.m, err = session.New(session.Config{Store: w.store, Access: w.acc, Recorder: w.disk, Node: "node-1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,6 +103,19 @@ func newWorld(t testing.TB, edit ...func(*sshproxy.Config)) *world {
 	}
 	w.serve(c)
 	return w
+}
+
+// disk is where the recordings go; slow, if set, is how long it takes to begin one.
+type disk struct {
+	session.Recorders
+	slow func()
+}
+
+func (d *disk) Start(ctx context.Context, m recording.Meta) (session.Recorder, error) {
+	if d.slow != nil {
+		d.slow()
+	}
+	return d.Recorders.Start(ctx, m)
 }
 
 func logger(t testing.TB) *slog.Logger {
