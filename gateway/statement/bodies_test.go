@@ -21,7 +21,7 @@ func TestTargetDefineRefuses(t *testing.T) {
 		t.Fatalf("a good target: %v", err)
 	}
 	for name, change := range map[string]func(*TargetDefine){
-		"https":                func(b *TargetDefine) { b.Kind_ = gateway.KindHTTPS },
+		"a console":            func(b *TargetDefine) { b.Kind_ = gateway.KindHTTPS },
 		"no port":              func(b *TargetDefine) { b.Address = "10.0.0.7" },
 		"port 0":               func(b *TargetDefine) { b.Address = "10.0.0.7:0" },
 		"port 65536":           func(b *TargetDefine) { b.Address = "10.0.0.7:65536" },

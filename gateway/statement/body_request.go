@@ -124,6 +124,9 @@ func (b *Open) Subject() string { return "grant:" + b.Grant }
 // Sentence implements Body.
 func (b *Open) Sentence() string {
 	via := fmt.Sprintf("one SSH connection, made within %s", span(int64(Fresh/time.Second)))
+	if len(b.Abilities.Methods) > 0 {
+		via = fmt.Sprintf("the browser of this login alone, opened within %s", span(int64(Fresh/time.Second)))
+	}
 	if b.Binding == BindSSH {
 		via = fmt.Sprintf("the SSH connection from %s that shows the code %s", b.Source, b.Code)
 	}

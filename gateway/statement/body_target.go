@@ -41,15 +41,7 @@ func (b *TargetDefine) Sentence() string {
 	}
 	var acc []string
 	for _, a := range b.Accounts {
-		s := fmt.Sprintf("%s (user %s by %s", a.Name, a.Login, a.Proof)
-		if a.SecretFile != "" {
-			s += " from " + a.SecretFile
-		}
-		acc = append(acc, s+")")
-	}
-	var keys []string
-	for _, k := range b.HostKeys {
-		keys = append(keys, hostKeyName(k))
+		acc = append(acc, accountWords(a))
 	}
 	owner := ""
 	if b.Owner != "" {
@@ -59,14 +51,26 @@ func (b *TargetDefine) Sentence() string {
 	if len(b.Legacy) > 0 {
 		legacy = " WARNING: weak algorithms are allowed towards it: " + strings.Join(b.Legacy, ", ") + "."
 	}
-	return fmt.Sprintf("Define target %s (%s): %s at %s, zone %s, impact %s%s. Asked for by people of %s. Accounts: %s. Host keys: %s.%s Version %d.",
-		b.Name, b.Title, b.Kind_, b.Address, b.Zone, b.Impact, owner, orNobody(b.Vendors), strings.Join(acc, ", "), strings.Join(keys, ", "), legacy, b.Version)
+	return fmt.Sprintf("Define target %s (%s): %s at %s, zone %s, impact %s%s. Asked for by people of %s. Accounts: %s. %s%s Version %d.",
+		b.Name, b.Title, b.Kind_, b.Address, b.Zone, b.Impact, owner, orNobody(b.Vendors), strings.Join(acc, ", "), b.provenBy(), legacy, b.Version)
+}
+
+// provenBy says how the target proves its name.
+func (b *TargetDefine) provenBy() string {
+	if b.HTTPS != nil {
+		return httpsWords(b.HTTPS)
+	}
+	var keys []string
+	for _, k := range b.HostKeys {
+		keys = append(keys, hostKeyName(k))
+	}
+	return "Host keys: " + strings.Join(keys, ", ") + "."
 }
 
 // Check implements Body.
 func (b *TargetDefine) Check() error {
-	if b.Kind_ != gateway.KindSSH {
-		return gateway.Invalid("kind", "kind %s is not carried by this version; ssh is", gateway.Quote(string(b.Kind_)))
+	if b.Kind_ != gateway.KindSSH && b.Kind_ != gateway.KindHTTPS {
+		return gateway.Invalid("kind", "kind %s is not carried by this version; ssh and https are", gateway.Quote(string(b.Kind_)))
 	}
 	if !slices.Contains([]gateway.Impact{gateway.Low, gateway.Medium, gateway.High}, b.Impact) {
 		return gateway.Invalid("impact", "impact %s is not one of low, medium, high", gateway.Quote(string(b.Impact)))
@@ -84,24 +88,16 @@ func (b *TargetDefine) Check() error {
 	if len(b.Accounts) == 0 && !b.Removed {
 		return gateway.Invalid("accounts", "target %s has no account; a session needs one", b.Name)
 	}
-	if len(b.HostKeys) == 0 && !b.Removed {
-		return gateway.Invalid("host_keys", "target %s has no host key; pin one, as `ssh-keyscan` prints it and the target's owner confirms it, or a certificate authority as \"@cert-authority KEY\"", b.Name)
-	}
-	if err := gateway.CheckLegacy(b.Legacy); err != nil {
-		return err
-	}
 	for _, v := range b.Vendors {
 		if err := gateway.CheckName("vendor", v); err != nil {
 			return err
 		}
 	}
-	for _, k := range b.HostKeys {
-		if err := checkHostKey(k); err != nil {
-			return err
-		}
+	if err := b.checkProven(); err != nil {
+		return err
 	}
 	for i, a := range b.Accounts {
-		if err := first(gateway.CheckName("account", a.Name), gateway.CheckLogin(a.Login), secret(a)); err != nil {
+		if err := checkAccount(b.Kind_, a); err != nil {
 			return err
 		}
 		if slices.ContainsFunc(b.Accounts[:i], func(o gateway.Account) bool { return o.Name == a.Name }) {
@@ -109,6 +105,28 @@ func (b *TargetDefine) Check() error {
 		}
 	}
 	return nil
+}
+
+// checkProven holds how a target proves its name to its kind.
+func (b *TargetDefine) checkProven() error {
+	switch {
+	case b.Kind_ == gateway.KindHTTPS && len(b.HostKeys) > 0:
+		return gateway.Invalid("host_keys", "target %s is a console and has no SSH host keys; https says how it proves its name", b.Name)
+	case b.Kind_ == gateway.KindHTTPS && len(b.Legacy) > 0:
+		return gateway.Invalid("legacy", "target %s is a console and needs no SSH algorithms", b.Name)
+	case b.Kind_ == gateway.KindHTTPS:
+		return checkHTTPS(b.HTTPS)
+	case b.HTTPS != nil:
+		return gateway.Invalid("https", "target %s is of kind %s; https is said of consoles alone", b.Name, b.Kind_)
+	case len(b.HostKeys) == 0 && !b.Removed:
+		return gateway.Invalid("host_keys", "target %s has no host key; pin one, as `ssh-keyscan` prints it and the target's owner confirms it, or a certificate authority as \"@cert-authority KEY\"", b.Name)
+	}
+	for _, k := range b.HostKeys {
+		if err := checkHostKey(k); err != nil {
+			return err
+		}
+	}
+	return gateway.CheckLegacy(b.Legacy)
 }
 
 func address(s string) error {
@@ -119,32 +137,21 @@ func address(s string) error {
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || port != strconv.FormatUint(n, 10) {
 		return gateway.Invalid("address", "address %s has no port between 1 and 65535", gateway.Quote(s))
 	}
-	if _, err := netip.ParseAddr(host); err == nil {
-		return nil
-	}
-	if len(host) > 253 || host == "" {
-		return gateway.Invalid("address", "address %s has no host", gateway.Quote(s))
-	}
-	for _, label := range strings.Split(host, ".") {
-		if label == "" || len(label) > 63 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != "" || label[0] == '-' {
-			return gateway.Invalid("address", "address %s has a host that is neither an IP address nor a DNS name", gateway.Quote(s))
-		}
+	if _, err := netip.ParseAddr(host); err != nil && !dnsName(host) {
+		return gateway.Invalid("address", "address %s has a host that is neither an IP address nor a DNS name", gateway.Quote(s))
 	}
 	return nil
 }
 
-func secret(a gateway.Account) error {
-	switch a.Proof {
-	case gateway.ProofCertificate:
-		if a.SecretFile != "" {
-			return gateway.Invalid("secret_file", "account %s is proven by certificate and needs no secret file", a.Name)
-		}
-		return nil
-	case gateway.ProofKey, gateway.ProofPassword:
-		if !strings.HasPrefix(a.SecretFile, "/") || strings.Contains(a.SecretFile, "/../") {
-			return gateway.Invalid("secret_file", "account %s is proven by %s: name the absolute path of the file that holds it", a.Name, a.Proof)
-		}
-		return gateway.CheckText("secret_file", a.SecretFile, 1024, false)
+// dnsName takes names as the field writes them, underscores too.
+func dnsName(s string) bool {
+	if s == "" || len(s) > 253 {
+		return false
 	}
-	return gateway.Invalid("proof", "proof %s of account %s is not one of certificate, key, password", gateway.Quote(string(a.Proof)), a.Name)
+	for _, label := range strings.Split(s, ".") {
+		if label == "" || len(label) > 63 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != "" || label[0] == '-' {
+			return false
+		}
+	}
+	return true
 }
