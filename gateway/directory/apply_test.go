@@ -121,6 +121,90 @@ func TestAFileIsAppliedOnceAndComesOutAgain(t *testing.T) {
 	}
 }
 
+const consoles = `
+vendors: [{name: acme, title: Acme}]
+targets:
+  - name: scada
+    title: SCADA
+    kind: https
+    address: 10.0.0.8:443
+    zone: dmz
+    impact: high
+    vendors: [acme]
+    https:
+      trust: pin
+      pins: ["sha256:0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f"]
+      server_name: scada.plant.example
+      host: app
+      redact: [X-Plant-Key, pin]
+    accounts:
+      - {name: api, proof: header, header: X-API-Key, secret_file: /s/api}
+      - {name: app, login: id, proof: oauth2, token_url: "https://sso.plant.example/token", scopes: [read, write], secret_file: /s/app}
+      - name: web
+        login: svc@plant
+        proof: form
+        secret_file: /s/web
+        form: {page: /login, action: "/login?x=1", user: u, password: p, fields: {realm: plant, "no": "1"}, json: true, done: 302, token: a.b, failed: wrong, cookie: sid}
+      - {name: open, proof: none}
+  - name: public
+    title: Public
+    kind: https
+    address: public.example:443
+    zone: dmz
+    impact: low
+    https: {trust: system}
+    accounts: [{name: a, login: a, proof: certificate}]
+`
+
+func TestConsolesAreAppliedOnceAndComeOutAgain(t *testing.T) {
+	w := trusttest.Empty(t)
+	d := open(t, w)
+	same := []string{"vendor acme unchanged", "target scada unchanged", "target public unchanged"}
+	d.apply(t, consoles, false)
+	if diff := cmp.Diff(same, d.apply(t, consoles, false)); diff != "" {
+		t.Fatalf("second apply:\n%s", diff)
+	}
+	got, err := w.Cold(nil).Target(t.Context(), "scada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := &gateway.Form{
+		Page: "/login", Action: "/login?x=1", User: "u", Password: "p", Fields: map[string]string{"realm": "plant", "no": "1"}, JSON: true, Done: 302,
+		Token: "a.b", Failed: "wrong", LoggedIn: "sid",
+	}
+	if diff := cmp.Diff(form, got.Accounts[2].Form); diff != "" || got.HTTPS == nil || got.HTTPS.Host != gateway.HostApp || len(got.HTTPS.Redact) != 2 {
+		t.Errorf("as the chain has it: %+v\n%s", got.HTTPS, diff)
+	}
+	out, err := d.Export(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := trusttest.Empty(t)
+	open(t, again).apply(t, string(out), false)
+	copied, err := again.Chain.Target(t.Context(), "scada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(got.Accounts, copied.Accounts) + cmp.Diff(got.HTTPS, copied.HTTPS); diff != "" {
+		t.Errorf("from the export:\n%s\n%s", diff, out)
+	}
+	for _, c := range []struct{ from, to, line string }{
+		{"trust: system", "trust: system, server_name: b", `https: trust system -> trust system, server_name "b"`},
+		{"host: app", "host: target", `host "app", redact`},
+		{"header: X-API-Key", "header: X-Key", `accounts: api (login "" by header header "X-API-Key" from "/s/api")`},
+		{"done: 302", "done: 303", `done 302, token "a.b"`},
+		{"realm: plant", "realm: yard", `"realm" = "plant"`},
+	} {
+		changes, err := d.Apply(t.Context(), []byte(strings.Replace(consoles, c.from, c.to, 1)), d.sign, true)
+		if err != nil {
+			t.Fatalf("%s: %v", c.to, err)
+		}
+		if text := fmt.Sprint(changes); !strings.Contains(text, c.line) {
+			t.Errorf("%s: %s", c.to, text)
+		}
+	}
+}
+
 func TestWhatIsRemovedStaysRemoved(t *testing.T) {
 	d := open(t, trusttest.New(t))
 	gone := "targets: [{name: plc-1, removed: true}]\npeople: [{name: eve, removed: true}]\nvendors: [{name: acme, removed: true}, {name: ghost, removed: true}]"
@@ -187,6 +271,11 @@ func TestABadFileNamesItsLineAndChangesNothing(t *testing.T) {
 		{"no host key", strings.Replace(target, "[KEY]", "[]", 1), "line 2: target t has no host key"},
 		{"bad host key", target, "line 2: \"KEY\" is not one public key"},
 		{"relative secret", strings.Replace(good, "certificate", "key, secret_file: k", 1), "name the absolute path"},
+		{"unknown field of https", "targets:\n- name: t\n  https: {trust: pin, pin: x}\n", `line 3: https has no field "pin"`},
+		{"text for https", "targets:\n- name: t\n  https: pin\n", `line 3: https is a list of names with values`},
+		{"text for a number", "targets:\n- accounts:\n  - form: {done: '302'}\n", `line 3: done is a whole number, not "302"`},
+		{"number for a field", "targets:\n- accounts:\n  - form: {fields: {a: 1}}\n", `line 3: a is a text, not "1"`},
+		{"field twice in a form", "targets:\n- accounts:\n  - form: {fields: {a: x, a: y}}\n", `line 3: field "a" of fields stands twice`},
 		{"too long", "vendors: []\n#" + strings.Repeat("x", directory.MaxFile), "the file has"},
 		{"deep", strings.Repeat("[", 100000), "not one YAML document"},
 		{"last entry bad", "vendors:\n- {name: good, title: Good}\n- {name: bad}\n", "line 3: title is empty"},

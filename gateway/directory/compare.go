@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/portcullis/portcullis/gateway"
 	"github.com/portcullis/portcullis/gateway/statement"
 )
 
@@ -28,7 +27,7 @@ func lines(b statement.Body) []line {
 	case *statement.TargetDefine:
 		l := []line{
 			{"title", quote(b.Title)}, {"kind", quote(string(b.Kind_))}, {"address", quote(b.Address)}, {"zone", quote(b.Zone)},
-			{"impact", quote(string(b.Impact))}, {"owner", quote(b.Owner)}, {"vendors", list(b.Vendors)}, {"host_keys", quotes(b.HostKeys)}, {"legacy", list(b.Legacy)},
+			{"impact", quote(string(b.Impact))}, {"owner", quote(b.Owner)}, {"vendors", list(b.Vendors)}, {"host_keys", quotes(b.HostKeys)}, {"legacy", list(b.Legacy)}, {"https", console(b.HTTPS)},
 		}
 		var accounts []string
 		for _, a := range b.Accounts {
@@ -60,14 +59,6 @@ func spell(b statement.Body) []string {
 		}
 	}
 	return out
-}
-
-func account(a gateway.Account) string {
-	s := fmt.Sprintf("%s (login %q by %s", a.Name, a.Login, a.Proof)
-	if a.SecretFile != "" {
-		s += fmt.Sprintf(" from %q", a.SecretFile)
-	}
-	return s + ")"
 }
 
 func quote(s string) string {

@@ -41,20 +41,10 @@ type targetOut struct {
 	Impact   gateway.Impact     `yaml:"impact"`
 	Owner    string             `yaml:"owner,omitempty"`
 	Vendors  []string           `yaml:"vendors,omitempty"`
-	HostKeys []string           `yaml:"host_keys"`
+	HostKeys []string           `yaml:"host_keys,omitempty"`
 	Accounts []accountOut       `yaml:"accounts"`
 	Legacy   []string           `yaml:"legacy,omitempty"`
-}
-
-type accountOut struct {
-	Name       string            `yaml:"name"`
-	Login      string            `yaml:"login"`
-	Proof      gateway.ProofKind `yaml:"proof"`
-	SecretFile string            `yaml:"secret_file,omitempty"`
-	Header     string            `yaml:"header,omitempty"`
-	TokenURL   string            `yaml:"token_url,omitempty"`
-	Scopes     []string          `yaml:"scopes,omitempty"`
-	Form       *gateway.Form     `yaml:"form,omitempty"`
+	HTTPS    *httpsOut          `yaml:"https,omitempty"`
 }
 
 // Export writes everything that was not removed as a file that Apply takes
@@ -130,13 +120,10 @@ func (d *Directory) exportTargets(ctx context.Context, out *fileOut) error {
 		if t.Removed {
 			continue
 		}
-		e := targetOut{
+		out.Targets = append(out.Targets, targetOut{
 			Name: t.Name, Title: t.Title, Kind: t.Kind, Address: t.Address, Zone: t.Zone, Impact: t.Impact, Owner: t.Owner, Vendors: t.Vendors, HostKeys: t.HostKeys, Legacy: t.Legacy,
-		}
-		for _, a := range t.Accounts {
-			e.Accounts = append(e.Accounts, accountOut(a))
-		}
-		out.Targets = append(out.Targets, e)
+			HTTPS: (*httpsOut)(t.HTTPS), Accounts: accountsOut(t.Accounts),
+		})
 	}
 	return nil
 }

@@ -115,21 +115,15 @@ func readTarget(n *yaml.Node) (item, error) {
 				return err
 			})
 		},
-		"legacy":  func(n *yaml.Node) error { return texts(n, "legacy", adding(&b.Legacy)) },
+		"legacy": func(n *yaml.Node) error { return texts(n, "legacy", adding(&b.Legacy)) },
+		"https": func(n *yaml.Node) (err error) {
+			b.HTTPS, err = readHTTPS(n)
+			return err
+		},
 		"removed": func(n *yaml.Node) error { return truth(n, "removed", &b.Removed) },
 	})
 	b.Kind_, b.Impact = gateway.TargetKind(kind), gateway.Impact(impact)
 	return item{kind: "target", name: b.Name, body: b}, err
-}
-
-func readAccount(n *yaml.Node) (gateway.Account, error) {
-	var a gateway.Account
-	var proof string
-	err := mapping(n, "an account", map[string]field{
-		"name": into("name", &a.Name), "login": into("login", &a.Login), "proof": into("proof", &proof), "secret_file": into("secret_file", &a.SecretFile),
-	})
-	a.Proof = gateway.ProofKind(proof)
-	return a, err
 }
 
 func into(what string, to *string) field {

@@ -73,7 +73,8 @@ func person(name, of string) gateway.Person {
 
 func target(name string) gateway.Target {
 	return gateway.Target{Name: name, Title: "Target", Kind: gateway.KindSSH, Address: "10.0.0.7:22", Zone: "substation", Impact: gateway.High, Owner: "olga",
-		Vendors: []string{"acme"}, HostKeys: []string{"ssh-ed25519 AAAA"}, Accounts: []gateway.Account{{Name: "svc", Login: "root", Proof: gateway.ProofCertificate}}, Legacy: []string{"ssh-rsa"},
+		Vendors: []string{"acme"}, HostKeys: []string{"ssh-ed25519 AAAA"}, Accounts: []gateway.Account{{Name: "svc", Login: "root", Proof: gateway.ProofForm, Header: "X", TokenURL: "https://a/", Scopes: []string{"s"}, Form: &gateway.Form{Page: "/", Fields: map[string]string{"a": "b"}}}}, Legacy: []string{"ssh-rsa"},
+		HTTPS:   &gateway.HTTPS{Trust: gateway.TrustPin, Pins: []string{"sha256:00"}, ServerName: "plc.example", Host: gateway.HostApp, Redact: []string{"pin"}},
 		Version: 1, Statement: mark(name), Changed: began}
 }
 
