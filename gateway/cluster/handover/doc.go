@@ -12,6 +12,10 @@
 // answer nothing of the call is done here instead; the caller is told which
 // node it is. A call is handed on once: the node that it came to answers.
 //
+// What lies on every node, such as a list of what lives, is asked of each of
+// them in the caller's name by Ask, and put together by who asked. Again each
+// node judges the caller, and who was asked asks nobody.
+//
 // A node that holds the machine's key can pass for any caller's address and
 // for root at the local socket. It could sign as the machine anyway.
 package handover

@@ -44,6 +44,7 @@ type Config struct {
 type Peers struct {
 	cfg     Config
 	own     tls.Certificate
+	ways    map[string]*http.Transport
 	proxies map[string]*httputil.ReverseProxy
 }
 
@@ -58,13 +59,14 @@ func New(c Config) (*Peers, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	p := &Peers{cfg: c, proxies: map[string]*httputil.ReverseProxy{}}
+	p := &Peers{cfg: c, ways: map[string]*http.Transport{}, proxies: map[string]*httputil.ReverseProxy{}}
 	var err error
 	if p.own, err = certificate(c.Node, c.Key, c.Now()); err != nil {
 		return nil, err
 	}
 	for node := range c.Nodes {
 		if node != c.Node {
+			p.ways[node] = p.transport(node)
 			p.proxies[node] = p.proxy(node)
 		}
 	}
@@ -109,13 +111,9 @@ func (p *Peers) proxy(node string) *httputil.ReverseProxy {
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			pr.SetURL(&url.URL{Scheme: "https", Host: p.cfg.Nodes[node]})
 			pr.Out.Host = pr.In.Host // the caller's: origins and cookies are held to it
-			pr.Out.Header.Set(sourceHeader, pr.In.RemoteAddr)
-			pr.Out.Header.Del(rootHeader)
-			if root, _ := pr.In.Context().Value(rootKey{}).(bool); root {
-				pr.Out.Header.Set(rootHeader, "yes")
-			}
+			vouch(pr.Out, pr.In)
 		},
-		Transport:     p.transport(node),
+		Transport:     p.ways[node],
 		FlushInterval: -1, // live updates are streams
 		ErrorLog:      slog.NewLogLogger(p.cfg.Logger.Handler(), slog.LevelDebug),
 		ErrorHandler: func(_ http.ResponseWriter, r *http.Request, err error) {
