@@ -20,7 +20,7 @@ type tile struct {
 
 func (s *Server) board(v *visit) error {
 	ctx := v.Context()
-	live, err := s.liveSessions(v)
+	live, nodes, err := s.liveSessions(v)
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (s *Server) board(v *visit) error {
 		return err
 	}
 	s.render(v, 200, "board", view{Title: "Live board", Wide: true, Data: map[string]any{
-		"Live": live, "Tiles": tiles, "Wide": shut, "MayEnd": api.Holds(v.who.Person, api.EndSession), "MayShut": api.Holds(v.who.Person, api.Suspending), "MaySee": api.Holds(v.who.Person, api.Review),
+		"Live": live, "Silent": api.Silent(nodes), "Many": len(nodes) > 1, "Tiles": tiles, "Wide": shut, "MayEnd": api.Holds(v.who.Person, api.EndSession), "MayShut": api.Holds(v.who.Person, api.Suspending), "MaySee": api.Holds(v.who.Person, api.Review),
 	}})
 	return nil
 }
@@ -90,7 +90,7 @@ func (s *Server) session(v *visit) error {
 	}
 	return s.show(v, "session", "Session on "+x.Target, map[string]any{
 		"Watchers": watchers, "MayFreeze": api.Holds(v.who.Person, api.EndSession),
-		"X": x, "Over": over, "MayEnd": !over && (x.Person == v.who.Person.Name || api.Holds(v.who.Person, api.EndSession)), "MaySee": api.Holds(v.who.Person, api.Review),
+		"X": x, "Over": over, "Away": s.cfg.API.Away(x), "MayEnd": !over && (x.Person == v.who.Person.Name || api.Holds(v.who.Person, api.EndSession)), "MaySee": api.Holds(v.who.Person, api.Review),
 	})
 }
 

@@ -49,12 +49,14 @@ func (s *Server) vendor(v *visit) error {
 	if err != nil {
 		return err
 	}
+	live := s.cfg.API.Live(ctx, v.who)
 	return s.show(v, "vendor", "Vendor "+x.Title, map[string]any{
 		"X":        x,
 		"Wide":     wide,
 		"People":   slices.DeleteFunc(slices.Clone(people), func(p gateway.Person) bool { return p.Vendor != name }),
 		"Targets":  targets,
-		"Sessions": api.WithCounts(sessions, s.rooms.Sessions.Live()),
+		"Sessions": api.WithCounts(sessions, live.Items),
+		"Silent":   api.Silent(live.Nodes),
 		"Shut":     slices.DeleteFunc(slices.Clone(shut), func(o gateway.Suspension) bool { return !o.Scope.Covers(gateway.Reach{Vendor: name}) }),
 		"MaySee":   api.Holds(v.who.Person, api.Review), "MayAdmit": s.mayAdmit(v, statement.KindVendor), "MayShut": api.Holds(v.who.Person, api.Suspending),
 	})

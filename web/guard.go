@@ -115,14 +115,15 @@ func (s *Server) actor(r *http.Request) (api.Who, error) {
 	return api.Who{Person: p, Login: &login}, nil
 }
 
-// liveHeader marks what a page fetches because something changed, not because
-// somebody asked. Whoever forges it only lets his own login end sooner.
-const liveHeader = "X-Portcullis-Live"
+// ByItself is the header that marks what a page fetches because something
+// changed, and what a node asks another for, not because somebody asked.
+// Whoever forges it only lets his own login end sooner.
+const ByItself = "X-Portcullis-Live"
 
 // byItself reports whether a page asks by itself: a screen that is left open
 // must not keep its login from going idle.
 func byItself(r *http.Request) bool {
-	return r.Header.Get(liveHeader) != "" || r.URL.Path == api.Prefix+"/stream" || strings.HasSuffix(r.URL.Path, "/live")
+	return r.Header.Get(ByItself) != "" || r.URL.Path == api.Prefix+"/stream" || strings.HasSuffix(r.URL.Path, "/live")
 }
 
 func clientOf(r *http.Request) Client {
@@ -143,6 +144,19 @@ func (s *Server) fail(v *visit, err error) {
 		return
 	}
 	s.render(v, p.Status, "problem", view{Title: p.Title, Data: p})
+}
+
+// Problem answers err as a page, or to a script as a problem document: for
+// calls that no route of ours could take.
+func (s *Server) Problem(err error) http.Handler {
+	return s.guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		v := &visit{Request: r, w: w}
+		if who, no := s.actor(r); no == nil {
+			v.who = who
+		}
+		s.fail(v, err)
+	}))
 }
 
 // toLogin sends somebody to the login page and back. A strict cookie does not

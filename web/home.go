@@ -87,6 +87,7 @@ type staffHome struct {
 	Inbox     []waitingRequest
 	Mine      int // of them that this person may still agree to
 	Live      []gateway.Session
+	Silent    []string // nodes that do not answer
 	Shut      []gateway.Suspension
 	Vendors   int
 	Targets   int
@@ -105,9 +106,11 @@ func (s *Server) staffHome(v *visit) error {
 		return err
 	}
 	d.Mine = len(slices.DeleteFunc(slices.Clone(d.Inbox), func(r waitingRequest) bool { return gaveAlready(r, p.Name) }))
-	if d.Live, err = s.liveSessions(v); err != nil {
+	var nodes []api.NodeState
+	if d.Live, nodes, err = s.liveSessions(v); err != nil {
 		return err
 	}
+	d.Silent = api.Silent(nodes)
 	if d.Shut, err = s.inForce(v); err != nil {
 		return err
 	}
@@ -129,7 +132,13 @@ func (s *Server) inForce(v *visit) ([]gateway.Suspension, error) {
 	return slices.DeleteFunc(slices.Clone(all), func(x gateway.Suspension) bool { return !x.Lifted.IsZero() }), err
 }
 
-func (s *Server) liveSessions(v *visit) ([]gateway.Session, error) {
-	rows, err := s.rooms.Sessions.Sessions(v.Context(), api.SessionFilter{Live: true, Limit: api.MaxPage})
-	return api.WithCounts(rows, s.rooms.Sessions.Live()), err
+// liveSessions are those of all nodes, with their counts as far as the nodes
+// answer.
+func (s *Server) liveSessions(v *visit) (rows []gateway.Session, nodes []api.NodeState, err error) {
+	rows, err = s.rooms.Sessions.Sessions(v.Context(), api.SessionFilter{Live: true, Limit: api.MaxPage})
+	if err != nil {
+		return nil, nil, err
+	}
+	live := s.cfg.API.Live(v.Context(), v.who)
+	return api.WithCounts(rows, live.Items), live.Nodes, nil
 }

@@ -31,12 +31,12 @@ func (s *Server) suspend(v *visit) error {
 	targets = slices.DeleteFunc(slices.Clone(targets), func(x gateway.Target) bool { return x.Removed })
 	d := map[string]any{"Vendors": vendors, "People": people, "Targets": targets, "Reason": q.Get("reason"), "Zones": zones(targets), "Protocols": protocols(targets), "Modes": modes, "AllVendors": gateway.AllVendors}
 	if scope := (gateway.Scope{Kind: gateway.ScopeKind(q.Get("kind")), Name: q.Get("name")}); scope.Name != "" {
-		pre, err := s.rooms.KillSwitch.Preview(v.Context(), scope)
+		pre, err := s.cfg.API.PreviewSuspend(v.Context(), v.who, scope)
 		if err != nil {
 			return err
 		}
 		pre.Scope = scope
-		d["Preview"] = pre
+		d["Preview"], d["Silent"] = pre, api.Silent(pre.Nodes)
 		d["Owners"] = slices.DeleteFunc(people, func(x gateway.Person) bool { return x.Vendor != "" || x.State != gateway.Active })
 		d["MaxDrain"], d["MaxHours"] = int(gateway.MaxDrain.Minutes()), int(gateway.MaxException.Hours())
 		return s.show(v, "suspend", "Suspend "+scopeText(scope), d)

@@ -67,9 +67,11 @@ func (s *stand) as(person, method, path, body string) *http.Response {
 	return s.do(r)
 }
 
-func (s *stand) do(r *http.Request) *http.Response {
+func (s *stand) do(r *http.Request) *http.Response { return serve(s.h, r) }
+
+func serve(h http.Handler, r *http.Request) *http.Response {
 	rec := httptest.NewRecorder()
-	s.h.ServeHTTP(rec, r)
+	h.ServeHTTP(rec, r)
 	return rec.Result()
 }
 

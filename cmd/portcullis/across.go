@@ -14,6 +14,7 @@ import (
 	"github.com/portcullis/portcullis/gateway"
 	"github.com/portcullis/portcullis/gateway/cluster/handover"
 	"github.com/portcullis/portcullis/gateway/identity"
+	"github.com/portcullis/portcullis/web"
 	"github.com/portcullis/portcullis/web/api"
 )
 
@@ -38,7 +39,7 @@ func (g *gatewayd) across(next http.Handler) http.Handler {
 		case g.peers.Other(node):
 			g.peers.Hand(w, r, node, func(err error) { g.nodeAway(w, r, next, err) })
 		default:
-			next.ServeHTTP(w, r)
+			next.ServeHTTP(w, handover.For(r))
 		}
 	})
 }
@@ -48,10 +49,29 @@ func (g *gatewayd) across(next http.Handler) http.Handler {
 func (g *gatewayd) nodeAway(w http.ResponseWriter, r *http.Request, next http.Handler, err error) {
 	path := strings.TrimPrefix(r.URL.Path, api.Prefix)
 	if rest, ok := strings.CutPrefix(path, "/sessions/"); ok && r.Method == http.MethodGet && !strings.Contains(rest, "/") {
-		next.ServeHTTP(w, r)
+		next.ServeHTTP(w, handover.For(r))
 		return
 	}
-	api.WriteProblem(w, r, g.log, err)
+	if path != r.URL.Path || strings.HasPrefix(path, "/local/") {
+		api.WriteProblem(w, r, g.log, err)
+		return
+	}
+	g.pages.Problem(err).ServeHTTP(w, r)
+}
+
+// otherNodes are the others as the API asks them.
+type otherNodes struct{ *handover.Peers }
+
+func (o otherNodes) Ask(ctx context.Context, node, path string) ([]byte, error) {
+	return o.Peers.Ask(ctx, node, path, http.Header{web.ByItself: {"1"}})
+}
+
+// others is nil for one node alone.
+func (r *rooms) others() api.Nodes {
+	if r.peers == nil {
+		return nil
+	}
+	return otherNodes{r.peers}
 }
 
 // nodeOf is the node that holds what a call is about; empty where any can

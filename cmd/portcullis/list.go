@@ -44,7 +44,7 @@ func list[T any](r *run, path string, q url.Values, empty string, header []strin
 	if r.JSON {
 		return printJSON(r.out, raw)
 	}
-	var page api.Page[T]
+	var page api.OfNodes[T]
 	if err := json.Unmarshal(raw, &page); err != nil {
 		return fmt.Errorf("read the gateway's answer: %w", err)
 	}
@@ -55,10 +55,23 @@ func list[T any](r *run, path string, q url.Values, empty string, header []strin
 	if err := table(r.out, empty, header, rows); err != nil {
 		return err
 	}
+	if err := printSilent(r, page.Nodes); err != nil {
+		return err
+	}
 	if page.Next != "" {
 		_, err = fmt.Fprintf(r.errOut, "There is more: page on with --before %s\n", page.Next)
 	}
 	return err
+}
+
+// printSilent names the nodes that have not told their part.
+func printSilent(r *run, nodes []api.NodeState) error {
+	for _, n := range api.Silent(nodes) {
+		if _, err := fmt.Fprintf(r.errOut, "Node %s does not answer: of what it holds there is only what the store knew last.\n", printable(n)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 type sessionsCmd struct {
@@ -72,8 +85,8 @@ func (c *sessionsCmd) Run(r *run) error {
 	if c.Live {
 		q.Set("live", "true")
 	}
-	return list(r, "/sessions", q, "No sessions.", []string{"SESSION", "STATE", "VENDOR", "PERSON", "ACCOUNT@TARGET", "STARTED", "ENDED", "WHY", "OUT", "IN"}, func(s gateway.Session) []string {
-		return []string{s.ID, stateOf(s), s.Vendor, s.Person, s.Account + "@" + s.Target, moment(s.Started), moment(s.Ended), string(s.Reason), size(s.BytesOut), size(s.BytesIn)}
+	return list(r, "/sessions", q, "No sessions.", []string{"SESSION", "STATE", "VENDOR", "PERSON", "ACCOUNT@TARGET", "STARTED", "ENDED", "WHY", "OUT", "IN", "NODE"}, func(s gateway.Session) []string {
+		return []string{s.ID, stateOf(s), s.Vendor, s.Person, s.Account + "@" + s.Target, moment(s.Started), moment(s.Ended), string(s.Reason), size(s.BytesOut), size(s.BytesIn), s.Node}
 	})
 }
 
@@ -200,12 +213,19 @@ func (s *sessionShowCmd) Run(r *run) error {
 	}
 	rows := [][]string{
 		{"session", x.ID}, {"state", string(x.State)}, {"person", x.Person}, {"vendor", x.Vendor}, {"target", x.Account + "@" + x.Target},
-		{"from", x.Source}, {"client", x.Client}, {"node", x.Node}, {"grant", x.Grant}, {"request", x.Request}, {"touch", x.Touch.String()},
+		{"from", x.Source}, {"client", x.Client}, {"node", nodeOf(x)}, {"grant", x.Grant}, {"request", x.Request}, {"touch", x.Touch.String()},
 		{"frozen", frozen(x.Session)}, {"watched by", strings.Join(x.Watchers, ", ")},
 		{"started", moment(x.Started)}, {"until", moment(x.Until)}, {"ended", moment(x.Ended)}, {"why", string(x.Reason)}, {"detail", x.Detail},
 		{"ended by", x.EndedBy}, {"shown", size(x.BytesOut)}, {"typed", size(x.BytesIn)}, {"recording's seal", x.Seal.String()},
 	}
 	return table(r.out, "", []string{"FIELD", "VALUE"}, rows)
+}
+
+func nodeOf(x api.Watched) string {
+	if x.Away {
+		return x.Node + ", which does not answer: this is what the store knew last"
+	}
+	return x.Node
 }
 
 type sessionEndCmd struct {

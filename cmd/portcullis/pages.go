@@ -82,7 +82,7 @@ func (g shownGate) Preview(ctx context.Context, scope gateway.Scope) (api.Suspen
 	if err != nil {
 		return api.SuspendPreview{}, err
 	}
-	out := api.SuspendPreview{Scope: scope, State: p.State, Sessions: api.WithCounts(p.Sessions, g.rooms.sessions.Live()), Lease: g.rooms.cfg.Lease}
+	out := api.SuspendPreview{Scope: scope, State: p.State, Sessions: p.Sessions, Lease: g.rooms.cfg.Lease}
 	zones, err := g.zones(ctx)
 	if err != nil {
 		return out, err

@@ -49,6 +49,9 @@ func printPreview(w io.Writer, o api.SuspendParams, p api.SuspendPreview) error 
 	if err := table(w, "No session is live.", []string{"SESSION", "PERSON", "ACCOUNT@TARGET", "STARTED", "OUT", "TRANSFER", "BECOMES"}, rows); err != nil {
 		return err
 	}
+	if silent := api.Silent(p.Nodes); len(silent) > 0 {
+		fmt.Fprintf(w, "Not answering now: %s; what runs there is shown as the store knew it last.\n", printable(strings.Join(silent, ", ")))
+	}
 	_, err := fmt.Fprintf(w, "A node that has neither store nor bus for its lease (%s) ends all of it by itself.\n", p.Lease)
 	return err
 }

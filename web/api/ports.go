@@ -75,6 +75,15 @@ type Sessions interface {
 	Watchers(id string) []string
 }
 
+// Nodes are the other nodes of a cluster.
+type Nodes interface {
+	// Others names those that can be asked in the name of ctx's caller; none
+	// where it is another node that asks.
+	Others(ctx context.Context) []string
+	// Ask makes a GET of one of them as that caller, who is judged there.
+	Ask(ctx context.Context, node, path string) ([]byte, error)
+}
+
 // SuspendPreview is what a suspension would close if it were ordered now.
 type SuspendPreview struct {
 	Scope    gateway.Scope     `json:"scope"`
@@ -84,6 +93,7 @@ type SuspendPreview struct {
 	Grants   []gateway.Grant   `json:"grants"`
 	People   []gateway.Person  `json:"people"`
 	Lease    time.Duration     `json:"lease_ns"` // after which a node that hears nothing ends everything by itself
+	Nodes    []NodeState       `json:"nodes,omitempty"`
 }
 
 // InForce are, of all suspensions newest first, those whose scope is closed: of
@@ -221,6 +231,9 @@ type Config struct {
 	OutOfBand OutOfBand
 	// Proofs writes proofs of suspensions; nil: none here.
 	Proofs Proofs
+	// Nodes are the others of a cluster; nil: this one is alone.
+	Nodes  Nodes
+	Node   string // this one's name
 	Policy Policy
 	Acts   map[statement.Kind]Act
 	// Machine signs for root at the local socket; nil refuses signed acts there.

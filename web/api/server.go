@@ -95,6 +95,7 @@ var routes = []route{
 	{"GET /grants", "List grants", (*Server).grants},
 	{"GET /grants/{id}", "Show a grant", (*Server).grant},
 	{"POST /grants/{id}/revoke", "Take a grant back; its sessions end", (*Server).revoke},
+	{"GET /live", "What lives now on every node, and which nodes do not answer", (*Server).live},
 	{"GET /sessions", "List sessions", (*Server).sessions},
 	{"GET /sessions/{id}", "Show a session", (*Server).session},
 	{"POST /sessions/{id}/end", "End a session; answers when it is closed", (*Server).endSession},

@@ -15,11 +15,21 @@ func (s *Server) sessions(c call) (any, error) {
 	all, err := s.cfg.Sessions.Sessions(c.Context(), SessionFilter{
 		Vendor: f.Vendor, Person: f.Person, Target: f.Target, Grant: q.Get("grant"), Live: q.Get("live") == "true", Before: f.Before, Limit: f.Limit,
 	})
-	return page(WithCounts(all, s.cfg.Sessions.Live()), f.Limit, func(x gateway.Session) string { return x.ID }), err
+	if err != nil {
+		return nil, err
+	}
+	live := s.Live(c.Context(), c.who)
+	return OfNodes[gateway.Session]{page(WithCounts(all, live.Items), f.Limit, func(x gateway.Session) string { return x.ID }), live.Nodes}, nil
 }
 
-// WithCounts puts the byte counts of now, and what runs now, into rows of sessions that live on
-// this node.
+// OfNodes is a page of a list to which all nodes have added what they know.
+type OfNodes[T any] struct {
+	Page[T]
+	Nodes []NodeState `json:"nodes,omitempty"`
+}
+
+// WithCounts puts the byte counts of now, and what runs now, into rows of
+// sessions that live.
 func WithCounts(rows, live []gateway.Session) []gateway.Session {
 	now := make(map[string]gateway.Session, len(live))
 	for _, l := range live {
@@ -42,7 +52,7 @@ func (s *Server) session(c call) (any, error) {
 	if err := Sees(c.who, x.Person, "session", x.ID); err != nil {
 		return nil, err
 	}
-	out := Watched{Session: WithCounts([]gateway.Session{x}, s.cfg.Sessions.Live())[0]}
+	out := Watched{Session: WithCounts([]gateway.Session{x}, s.cfg.Sessions.Live())[0], Away: s.Away(x)}
 	if c.who.Machine() || Holds(c.who.Person, SeeAll) {
 		out.Watchers = s.cfg.Sessions.Watchers(x.ID)
 	}
@@ -53,6 +63,7 @@ func (s *Server) session(c call) (any, error) {
 type Watched struct {
 	gateway.Session
 	Watchers []string `json:"watchers,omitempty"`
+	Away     bool     `json:"away,omitempty"` // its node does not answer: this is what the store knew last
 }
 
 func (s *Server) freezeSession(c call) (any, error) {
@@ -174,5 +185,17 @@ func (s *Server) previewSuspend(c call) (any, error) {
 	if err := s.may(c, Suspending, scope.String()); err != nil {
 		return nil, err
 	}
-	return s.cfg.KillSwitch.Preview(c.Context(), scope)
+	return s.PreviewSuspend(c.Context(), c.who, scope)
+}
+
+// PreviewSuspend shows what a suspension would close, with what runs now on
+// every node that answers.
+func (s *Server) PreviewSuspend(ctx context.Context, who Who, scope gateway.Scope) (SuspendPreview, error) {
+	p, err := s.cfg.KillSwitch.Preview(ctx, scope)
+	if err != nil {
+		return p, err
+	}
+	live := s.Live(ctx, who)
+	p.Sessions, p.Nodes = WithCounts(p.Sessions, live.Items), live.Nodes
+	return p, nil
 }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/portcullis/portcullis/gateway"
@@ -87,15 +89,19 @@ func (s *Server) stream(c call) (any, error) {
 		return nil, err
 	}
 	defer leave()
+	var counting sync.WaitGroup
+	defer counting.Wait()
 	ctx, cancel := context.WithTimeout(c.Context(), streamLife)
 	defer cancel()
 	lines := s.cfg.Audit.Follow(ctx)
 	out := newStream(c.w)
-	beat, tick := time.NewTicker(streamBeat), time.NewTicker(countEvery)
+	beat, lives := time.NewTicker(streamBeat), make(chan Live)
 	defer beat.Stop()
-	defer tick.Stop()
 	staff := c.who.Machine() || Holds(c.who.Person, SeeAll)
-	var last []byte
+	if staff {
+		counting.Go(func() { s.keepCounting(ctx, c.who, lives) })
+	}
+	var told counted
 	for {
 		var err error
 		select {
@@ -110,10 +116,8 @@ func (s *Server) stream(c call) (any, error) {
 			}
 		case <-beat.C:
 			err = out.write([]byte(": still here\n\n"))
-		case <-tick.C:
-			if staff {
-				last, err = s.sendCounts(out, last)
-			}
+		case live := <-lives:
+			err = told.send(out, live)
 		}
 		if err != nil {
 			return nil, nil // the reader has left
@@ -121,16 +125,49 @@ func (s *Server) stream(c call) (any, error) {
 	}
 }
 
-func (s *Server) sendCounts(out *eventStream, last []byte) ([]byte, error) {
+// keepCounting hands over what lives each countEvery, until ctx is done. It
+// stands beside the stream, which a node that is slow to answer must not hold up.
+func (s *Server) keepCounting(ctx context.Context, who Who, lives chan<- Live) {
+	tick := time.NewTicker(countEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case lives <- s.Live(ctx, who):
+		}
+	}
+}
+
+// counted is what a stream was told last.
+type counted struct {
+	counts []byte
+	silent []string
+}
+
+// send tells what is new: counts, and which nodes do not answer.
+func (t *counted) send(out *eventStream, live Live) error {
+	if silent := Silent(live.Nodes); !slices.Equal(silent, t.silent) {
+		t.silent = silent
+		if err := out.sendJSON("nodes", append([]string{}, silent...)); err != nil {
+			return err
+		}
+	}
 	now := []counts{}
-	for _, l := range s.cfg.Sessions.Live() {
+	for _, l := range live.Items {
 		now = append(now, counts{l.ID, l.BytesIn, l.BytesOut, l.Running})
 	}
 	raw, err := json.Marshal(now)
-	if err != nil || bytes.Equal(raw, last) {
-		return last, err
+	if err != nil || bytes.Equal(raw, t.counts) {
+		return err
 	}
-	return raw, out.send("counts", raw)
+	t.counts = raw
+	return out.send("counts", raw)
 }
 
 func (s *eventStream) sendJSON(name string, v any) error {

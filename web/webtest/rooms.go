@@ -21,7 +21,7 @@ import (
 func (w *World) Rooms() api.Config {
 	return api.Config{
 		Directory: directory{w}, Access: access{w}, Sessions: sessions{w}, KillSwitch: gate{w}, Proofs: proofs{w}, Recordings: recordings{w}, Audit: log{w}, Touches: touches{w}, OutOfBand: outOfBand{w},
-		Acts: w.acts(), Now: func() time.Time { return w.Now }, Version: "0.1.0",
+		Acts: w.acts(), Now: func() time.Time { return w.Now }, Version: "0.1.0", Node: w.Node,
 	}
 }
 
@@ -162,7 +162,7 @@ func (s sessions) Sessions(_ context.Context, f api.SessionFilter) ([]gateway.Se
 
 func (s sessions) Live() []gateway.Session {
 	live := slices.Clone(s.World.Sessions)
-	return slices.DeleteFunc(live, func(x gateway.Session) bool { return x.State == gateway.SessionEnded })
+	return slices.DeleteFunc(live, func(x gateway.Session) bool { return x.State == gateway.SessionEnded || x.Node != s.Node })
 }
 
 func (s sessions) End(_ context.Context, id, by, detail string) error {

@@ -24,6 +24,7 @@ const URL = "http://localhost:8080"
 // World holds the sample data. A test may change any of it before it calls.
 type World struct {
 	Now         time.Time
+	Node        string // whose memory and disk the rooms show; a session of another node is a row alone
 	Vendors     []gateway.Vendor
 	People      []gateway.Person
 	Targets     []gateway.Target
@@ -49,7 +50,7 @@ type World struct {
 
 // New returns the sample plant as it stands at now.
 func New(now time.Time) *World {
-	w := &World{Now: gateway.Instant(now), logins: map[string]string{}, drafts: map[string]statement.Statement{}}
+	w := &World{Node: "node-1", Now: gateway.Instant(now), logins: map[string]string{}, drafts: map[string]statement.Statement{}}
 	w.people()
 	w.targets()
 	w.requests()

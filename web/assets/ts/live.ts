@@ -49,6 +49,10 @@ export function startLive(dress: Dress): void {
     refreshSoon();
   });
   stream.addEventListener("counts", (e) => showCounts(JSON.parse(e.data) as Count[]));
+  stream.addEventListener("nodes", () => {
+    due.add("nodes."); // another node has fallen silent, or answers again
+    refreshSoon();
+  });
   stream.addEventListener("open", () => {
     linkState("");
     if (lost) due.add("*");
