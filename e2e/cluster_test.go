@@ -114,7 +114,7 @@ type clusterReport struct {
 }
 
 // TestClusterAnyNode: a touch, a look, an order given to one node reaches the
-// session on another, and a suspension reaches all of them.
+// session on another, and a suspension reaches all of them.
 func TestClusterAnyNode(t *testing.T) {
 	c := newCluster(t)
 	c.grant("ana", "pump", time.Hour)

@@ -34,7 +34,7 @@ func TestTwoAgreeToHighImpact(t *testing.T) {
 	}
 }
 
-// The same signature handed in twice, or two of the same person signed before
+// The same signature handed in twice, or two of the same person signed before
 // either was handed in, count once.
 func TestSamePersonTwiceCountsOnce(t *testing.T) {
 	w := newWorld(t)
@@ -184,6 +184,7 @@ func TestNarrowedToNothingInCommon(t *testing.T) {
 	refused(t, "nothing in common", err, "narrow")
 }
 
+// neither who asked, nor a colleague, nor who has no such role.
 func TestWhoMayNotApprove(t *testing.T) {
 	w := newWorld(t)
 	w.Admit("carl", trusttest.Vendor, gateway.Engineer)

@@ -195,6 +195,7 @@ func TestSuspendedVendorAsksNothing(t *testing.T) {
 	refused(t, "ask", err, "vendor-not-active")
 }
 
+// nothing is asked, entitled or taken without a store.
 func TestStoreDownIsANo(t *testing.T) {
 	w := newWorld(t)
 	g := w.granted(nil)

@@ -161,6 +161,7 @@ func TestAnEditedRowIsNeitherSignedForNorExported(t *testing.T) {
 	}
 }
 
+// nobody gets a role.
 func TestAStoreThatDoesNotAnswerIsSaidSo(t *testing.T) {
 	d := open(t, trusttest.New(t))
 	s := d.w.Sign(trusttest.Admin, d.w.Person("zoe", "", gateway.Auditor))

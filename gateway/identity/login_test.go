@@ -218,6 +218,7 @@ func TestLoginLivesWhileItIsUsed(t *testing.T) {
 	refused(t, err, "nobody is signed in")
 }
 
+// nobody is signed in by what was read before.
 func TestStoreDownSignsNobodyInOrOut(t *testing.T) {
 	w := newWorld(t)
 	token := w.enrol(engineer, softkey.New(trusttest.URL))

@@ -13,7 +13,7 @@ import (
 	"github.com/portcullis/portcullis/gateway/killswitch"
 )
 
-// The operator's own work goes on when the store is away for longer than the
+// The operator's own work goes on when the store is away for longer than the
 // lease; vendors' sessions do not, and it is over before others count it over.
 func TestLeaseEndsVendorsOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

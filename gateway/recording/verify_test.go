@@ -72,7 +72,7 @@ func checkNamed(t *testing.T, err error, name string, place int) {
 	}
 }
 
-// TestVerifyNamesWhatWasDone changes a sealed recording as a whole file.
+// TestVerifyNamesWhatWasDone changes a sealed recording as a whole file.
 func TestVerifyNamesWhatWasDone(t *testing.T) {
 	second := segmentName(output, 2)
 	for name, tc := range map[string]struct {

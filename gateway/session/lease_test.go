@@ -11,7 +11,7 @@ import (
 	"github.com/portcullis/portcullis/gateway"
 )
 
-// A node that was stopped by a signal, or paused with its machine, writes
+// A node that was stopped by a signal, or paused with its machine, writes
 // nothing when it goes on after the end of its lease: its timers have not run
 // yet, and the monotonic clock of a paused machine has stood still.
 func TestNothingPassesAfterTheLease(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"strings"
@@ -166,6 +167,7 @@ func TestTouchOpensOnce(t *testing.T) {
 	}
 }
 
+// warned of twice, and then it ends.
 func TestWindowEndWithWarnings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 10*time.Minute, nil)
@@ -190,6 +192,28 @@ func TestWindowEndWithWarnings(t *testing.T) {
 		<-client.closed
 		if ended(t, l).Reason != gateway.EndWindow || !strings.Contains(said, "window that was agreed is over") {
 			t.Errorf("reason %v, said %q", ended(t, l), said)
+		}
+	})
+}
+
+// a thousand windows, each over within a second of its end.
+func TestEveryWindowEndsInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 10*time.Hour, nil)
+		draw := rand.New(rand.NewPCG(1, 2))
+		over := make(chan time.Duration, 1000)
+		for range cap(over) {
+			w.access.ent.To = gateway.Instant(time.Now().Add(time.Minute + time.Duration(draw.Int64N(int64(time.Minute)))))
+			to, l := w.access.ent.To, w.open()
+			go func() {
+				<-l.Done()
+				over <- time.Since(to)
+			}()
+		}
+		for range cap(over) {
+			if late := <-over; late < 0 || late > time.Second {
+				t.Fatalf("ended %s after its window", late)
+			}
 		}
 	})
 }
@@ -381,6 +405,7 @@ func TestRunningKinds(t *testing.T) {
 	}
 }
 
+// within two seconds, and each is measured.
 func TestEndAllOf200(t *testing.T) {
 	w := newWorld(t, time.Hour, nil)
 	var sessions []*session.Live

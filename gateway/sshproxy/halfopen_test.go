@@ -33,7 +33,7 @@ const (
 	noticedMax = 30 * time.Second // as is promised
 )
 
-// TestHalfOpenTCP: on either leg, with the times that the gateway really has,
+// TestHalfOpenTCP: on either leg, with the times that the gateway really has,
 // the silence is noticed within 30 s, and not before SilenceMax.
 func TestHalfOpenTCP(t *testing.T) {
 	if os.Getenv(insideNet) == "" {

@@ -399,7 +399,7 @@ func TestFloodIsBounded(t *testing.T) {
 	}
 }
 
-// V-67: who does not get on with the handshake is cut when its time is over.
+// V-67, R-21: who does not get on with the handshake is cut when its time is over.
 func TestSlowHandshakeIsCut(t *testing.T) {
 	w := newWorld(t, func(c *sshproxy.Config) { c.HandshakeTime = 200 * time.Millisecond })
 	for _, first := range []string{"", "SSH-2.0-slow\r\n", strings.Repeat("x", 300), "GET / HTTP/1.1\r\n\r\n"} {
@@ -421,7 +421,7 @@ func isTimeout(err error) bool {
 	return errors.As(err, &n) && n.Timeout()
 }
 
-// V-69: a client that reads nothing holds up neither the rest nor its end.
+// V-69, R-21: a client that reads nothing holds up neither the rest nor its end.
 //
 // A client that reads nothing keeps nobody from ending it, and other channels
 // of its connection go on.

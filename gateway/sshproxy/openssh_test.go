@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -420,5 +422,33 @@ func waitFile(t testing.TB, path string) {
 		case <-limit:
 			t.Fatalf("%s did not appear", path)
 		}
+	}
+}
+
+// a warning is for who sits at a terminal. What a command says, and a
+// file that is carried meanwhile, are to the byte what they are without it.
+func TestWarningsStayOutOfStreams(t *testing.T) {
+	w := newWorld(t)
+	w.sshd()
+	w.may(gateway.Abilities{Shell: true, Exec: true, Upload: true, Download: true})
+	w.acc.to = gateway.Instant(time.Now().Add(50 * time.Second)) // inside the last warning
+	var out, errOut bytes.Buffer
+	cmd := w.ssh("127.0.0.1", "sleep 1; head -c 1000000 /dev/zero; echo said >&2")
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	if err := cmd.Run(); err != nil || !bytes.Equal(out.Bytes(), make([]byte, 1000000)) || errOut.String() != "said\n" {
+		t.Errorf("%v, %d bytes, stderr %q", err, out.Len(), errOut.String())
+	}
+	from, to := filepath.Join(w.dir, "from"), filepath.Join(w.dir, "to")
+	write(t, from, bytes.Repeat([]byte("firmware"), 500_000))
+	errOut.Reset()
+	sftp := exec.Command("sftp", "-q", "-l", "16000", "-S", w.transport(), "-b", "-", "127.0.0.1")
+	sftp.Stdin, sftp.Stderr = strings.NewReader("get "+from+" "+to+"\n"), &errOut
+	if err := sftp.Run(); err != nil || errOut.String() != "" {
+		t.Fatalf("sftp: %v, %q", err, errOut.String())
+	}
+	a, err1 := os.ReadFile(from)
+	b, err2 := os.ReadFile(to)
+	if err := errors.Join(err1, err2); err != nil || !bytes.Equal(a, b) {
+		t.Errorf("%v, %d of %d bytes", err, len(b), len(a))
 	}
 }

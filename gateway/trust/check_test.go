@@ -182,6 +182,7 @@ func TestFreshIsSixtySeconds(t *testing.T) {
 	}
 }
 
+// an outage is no yes, and no forgery.
 func TestAStoreThatDoesNotAnswerIsAnOutage(t *testing.T) {
 	w := trusttest.New(t)
 	s := w.Sign(trusttest.Admin, redefined(w, "127.0.0.1:22"))

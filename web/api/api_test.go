@@ -17,6 +17,7 @@ import (
 	"github.com/portcullis/portcullis/web/api"
 )
 
+// A store that does not answer is 503, and so on.
 func TestProblems(t *testing.T) {
 	for code, status := range map[gateway.Code]int{
 		gateway.CodeInvalid: 400, gateway.CodeSignIn: 401, gateway.CodeRefused: 403, gateway.CodeNotFound: 404, gateway.CodeConflict: 409, gateway.CodeTooMany: 429, gateway.CodeUnavailable: 503, gateway.CodeInternal: 500,

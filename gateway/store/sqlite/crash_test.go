@@ -28,7 +28,7 @@ const (
 	writers    = 4
 )
 
-// TestKillNineLosesNothingThatWasReturned lets a child write vendors with
+// TestKillNineLosesNothingThatWasReturned lets a child write vendors with
 // their events from several goroutines, and kills it at a random moment, again
 // and again over one file. Every vendor that the child named on its standard
 // output is there, each vendor has its event and each event its vendor, and
