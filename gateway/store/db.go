@@ -61,6 +61,7 @@ type DB struct {
 	once    sync.Once
 	owned   sync.WaitGroup
 	probing chan struct{} // holds one token while a probe is under way
+	end     tail          // of the log as this process committed it last; of whose turn it is to write
 
 	mu      sync.Mutex // guards what follows
 	changed chan struct{}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math"
@@ -15,19 +16,36 @@ import (
 // tail is the end of the log as the open transaction sees it.
 type tail struct {
 	tree   audit.Tree
+	n      int64  // of the last checkpoint, -1 before the first
+	note   []byte // of the same
 	loaded bool
 	grown  bool
 }
 
-// load reads the edge of the tree once in a transaction.
-func (t *tail) load(ctx context.Context, c *conn) error {
+// load reads the end of the log once in a transaction. kept is the end as this
+// process committed it last: where its checkpoint is still the last, it is the
+// end, for the note is signed over the size and the root of all before it.
+func (t *tail) load(ctx context.Context, c *conn, kept *tail) error {
 	if t.loaded {
 		return nil
 	}
-	last, err := number(ctx, c, "SELECT COALESCE(MAX(seq), -1) FROM log_entries")
+	var last, n int64
+	var note []byte
+	err := c.each(ctx, []any{&last, &n, &note}, func() {}, "SELECT (SELECT COALESCE(MAX(seq), -1) FROM log_entries), "+
+		"(SELECT COALESCE(MAX(n), -1) FROM log_checkpoints), (SELECT note FROM log_checkpoints ORDER BY n DESC LIMIT 1)")
 	if err != nil {
 		return err
 	}
+	if kept.loaded && kept.n == n && kept.tree.Size() == last+1 && bytes.Equal(kept.note, note) {
+		t.tree, t.n, t.loaded = kept.tree, n, true
+		return nil
+	}
+	t.n = n
+	return t.loadEdge(ctx, c, last)
+}
+
+// loadEdge reads the edge of the tree whose last entry is given.
+func (t *tail) loadEdge(ctx context.Context, c *conn, last int64) error {
 	var edge []tlog.Hash
 	for _, i := range audit.EdgeIndexes(last + 1) {
 		var h looseHash
@@ -36,10 +54,11 @@ func (t *tail) load(ctx context.Context, c *conn) error {
 			return err
 		}
 	}
-	if t.tree, err = audit.NewTree(last+1, edge); err != nil {
+	tree, err := audit.NewTree(last+1, edge)
+	if err != nil {
 		return gateway.Unavailable("audit log", err)
 	}
-	t.loaded = true
+	t.tree, t.loaded = tree, true
 	return nil
 }
 
@@ -61,7 +80,7 @@ func (tx *Tx) Append(e audit.Event) error {
 
 func (tx *Tx) append(e audit.Event) error {
 	log := &tx.batch.log
-	if err := log.load(tx.ctx(), &tx.c); err != nil {
+	if err := log.load(tx.ctx(), &tx.c, &tx.db.end); err != nil {
 		return err
 	}
 	r, err := audit.NewRow(e, log.tree.Size())

@@ -195,6 +195,7 @@ func (db *DB) commit(b *batch) error {
 		_, err = b.c.exec(ctx, db.cfg.Dialect.Commit)
 	}
 	if err != nil {
+		db.end = tail{}
 		db.cfg.Logger.Error("a transaction was taken back", "updates", len(b.waiting), "err", err)
 		db.abandon(b)
 		return err
@@ -204,6 +205,7 @@ func (db *DB) commit(b *batch) error {
 	}
 	db.forgetSeen(seen)
 	if cp.Size > 0 {
+		db.end = b.log
 		db.cfg.AfterCommit(cp)
 		db.announce()
 	}
@@ -228,10 +230,7 @@ func (db *DB) seal(ctx context.Context, b *batch) (audit.Checkpoint, error) {
 	if err != nil {
 		return audit.Checkpoint{}, gateway.Unavailable("log's signer", fmt.Errorf("sign checkpoint at size %d: %w", size, err))
 	}
-	n, err := number(ctx, &b.c, "SELECT COALESCE(MAX(n), -1) FROM log_checkpoints")
-	if err != nil {
-		return audit.Checkpoint{}, err
-	}
-	_, err = b.c.exec(ctx, "INSERT INTO log_checkpoints (n, size, note) VALUES ($1, $2, $3)", n+1, size, note)
+	b.log.n, b.log.note = b.log.n+1, note
+	_, err = b.c.exec(ctx, "INSERT INTO log_checkpoints (n, size, note) VALUES ($1, $2, $3)", b.log.n, size, note)
 	return audit.Checkpoint{Size: size, Note: note}, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -181,5 +182,37 @@ func TestNoSignatureNoAct(t *testing.T) {
 	sealer.out = false
 	if err := admit(t.Context(), db, "acme"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestTwoProcessesAppendInTurn has two writers over one file append in turn, as
+// the gateway and a command beside it do: neither takes the end of the log that
+// it wrote itself for the end, also where the other has failed in between.
+func TestTwoProcessesAppendInTurn(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "portcullis.db")
+	sealer := &moody{Sealer: storetest.Signer(t)}
+	var dbs []*store.DB
+	for range 2 {
+		db, err := sqlite.Open(path, sqlite.Options{Sealer: sealer, Machine: storetest.Machine()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		dbs = append(dbs, db)
+	}
+	wrote := int64(0)
+	for i, turn := range []int{0, 0, 1, 0, 1, 1, 1, 0, 0, 1} {
+		sealer.out = i%4 == 3
+		err := admit(t.Context(), dbs[turn], fmt.Sprint("v", i))
+		if (err != nil) != sealer.out {
+			t.Fatalf("append %d: %v", i, err)
+		}
+		if err == nil {
+			wrote++
+		}
+	}
+	r, faults, err := audit.Verify(t.Context(), dbs[0].Audit(), storetest.Signer(t).Verifier(), audit.Checkpoint{})
+	if err != nil || len(faults) > 0 || r.Size != wrote {
+		t.Errorf("the log has %d entries, want %d: %v %v", r.Size, wrote, faults, err)
 	}
 }
