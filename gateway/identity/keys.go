@@ -253,7 +253,7 @@ func (s *Service) Owner(ctx context.Context, key ssh.PublicKey) (gateway.Person,
 	if cert, ok := key.(*ssh.Certificate); ok {
 		return s.certified(ctx, cert)
 	}
-	k, err := s.chain.SSHKey(ctx, ssh.FingerprintSHA256(key))
+	k, who, err := s.chain.SSHKeyHolder(ctx, ssh.FingerprintSHA256(key))
 	if err != nil {
 		if missing(err) {
 			return nobody, k, gateway.Refused("ssh-key", next, "this SSH key is not known here")
@@ -263,14 +263,8 @@ func (s *Service) Owner(ctx context.Context, key ssh.PublicKey) (gateway.Person,
 		}
 		return nobody, k, s.chained("SSH key", ssh.FingerprintSHA256(key), err)
 	}
-	who, err := s.stand(ctx, k.Person)
-	switch {
-	case k.Key != canonicalLine(key) || !k.Removed.IsZero():
+	if k.Key != canonicalLine(key) {
 		return nobody, gateway.SSHKey{}, gateway.Refused("ssh-key", next, "this SSH key is not known here")
-	case err != nil:
-		return nobody, k, err
-	case k.Epochs != who.Epochs:
-		return nobody, k, gateway.Refused("epoch", "add a new SSH key in the browser", "this SSH key was added before a suspension and is not taken any more")
 	}
-	return who.Person, k, nil
+	return who, k, nil
 }

@@ -29,6 +29,8 @@ type Chain interface {
 	Person(ctx context.Context, name string) (gateway.Person, error)
 	Authenticator(ctx context.Context, credential string) (gateway.Authenticator, error)
 	SSHKey(ctx context.Context, fingerprint string) (gateway.SSHKey, error)
+	// SSHKeyHolder is SSHKey with the person, of the same moment.
+	SSHKeyHolder(ctx context.Context, fingerprint string) (gateway.SSHKey, gateway.Person, error)
 	Invitation(ctx context.Context, id string) (gateway.Invitation, error)
 	// SSHCertificate is what the statement behind an SSH certificate says,
 	// beside a refusal too.

@@ -79,29 +79,36 @@ func (w *walk) usable(credential string, epochs gateway.Epochs) (gateway.Authent
 // active, or was suspended since, comes back with the refusal: whoever proves
 // to hold it can be told why.
 func (c *Chain) SSHKey(ctx context.Context, fingerprint string) (gateway.SSHKey, error) {
+	row, _, err := c.SSHKeyHolder(ctx, fingerprint)
+	return row, err
+}
+
+// SSHKeyHolder is SSHKey with the person whose key it is, who is active.
+func (c *Chain) SSHKeyHolder(ctx context.Context, fingerprint string) (gateway.SSHKey, gateway.Person, error) {
+	var nobody gateway.Person
 	w := c.walk(ctx)
 	row, err := w.sshKey(fingerprint)
 	if err != nil {
-		return gateway.SSHKey{}, missing(err, "SSH key", fingerprint)
+		return gateway.SSHKey{}, nobody, missing(err, "SSH key", fingerprint)
 	}
 	if !row.Removed.IsZero() {
-		return gateway.SSHKey{}, removedSSH(row)
+		return gateway.SSHKey{}, nobody, removedSSH(row)
 	}
 	p, err := w.person(row.Person)
 	if err != nil {
-		return gateway.SSHKey{}, absentPerson(err, row.Person)
+		return gateway.SSHKey{}, nobody, absentPerson(err, row.Person)
 	}
 	epochs, err := w.active(p)
 	if err != nil {
-		return row, err
+		return row, nobody, err
 	}
 	if row.Epochs != epochs {
-		return row, stale("SSH key " + gateway.Quote(row.Label))
+		return row, nobody, stale("SSH key " + gateway.Quote(row.Label))
 	}
 	if err := w.settle(); err != nil {
-		return gateway.SSHKey{}, err
+		return gateway.SSHKey{}, nobody, err
 	}
-	return row, nil
+	return row, p.row, nil
 }
 
 // Invitation returns an invitation that holds: signed by whom it must be, for
