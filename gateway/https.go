@@ -1,7 +1,5 @@
 package gateway
 
-import "time"
-
 // HTTPS is what a target of kind https says besides its address: how its name
 // is proven, and which name it hears.
 type HTTPS struct {
@@ -82,14 +80,4 @@ type HTTPBody struct {
 	Bytes  int64  `json:"bytes"`
 	Kept   int64  `json:"kept"` // of those, how many stand in the recording
 	SHA256 Digest `json:"sha256,omitzero"`
-}
-
-// HTTPExchange is an exchange put together from its records.
-type HTTPExchange struct {
-	N                uint32
-	Began            time.Time
-	Request          HTTPRecord
-	Response         *HTTPRecord // nil: there was none
-	End              *HTTPRecord // nil: cut short, or still under way
-	Messages, Pieces int
 }

@@ -173,6 +173,10 @@ func (s shownRecordings) Input(_ context.Context, w io.Writer, id string) error 
 	return s.v.Input(w, id)
 }
 
+func (s shownRecordings) HAR(ctx context.Context, w io.Writer, id string, typed bool) error {
+	return s.v.HAR(ctx, w, id, typed)
+}
+
 func (s shownRecordings) Follow(ctx context.Context, id string, line func([]byte) error) error {
 	return s.v.FollowCast(ctx, id, line)
 }

@@ -87,7 +87,7 @@ func (p *recordingPlayCmd) Run(r *run) error {
 
 type recordingExportCmd struct {
 	ID      string  `arg:"" help:"The session."`
-	Format  string  `help:"asciicast-v3, asciicast-v2, stdout, stderr (raw bytes), stdin (raw bytes of one channel) or input (what was typed; asciicast)." enum:"asciicast-v3,asciicast-v2,stdout,stderr,stdin,input" default:"asciicast-v3"`
+	Format  string  `help:"asciicast-v3, asciicast-v2, stdout, stderr (raw bytes), stdin (raw bytes of one channel) input (what was typed; asciicast), or of a console har (HTTP Archive 1.2) or har-input (with what was typed)." enum:"asciicast-v3,asciicast-v2,stdout,stderr,stdin,input,har,har-input" default:"asciicast-v3"`
 	Channel *uint32 `help:"Of stdout, stderr, stdin: this channel alone, by its number in the recording's index."`
 	Output  string  `short:"o" help:"File to write; standard output by default." type:"path"`
 }
@@ -102,7 +102,7 @@ func (e *recordingExportCmd) Run(r *run) error {
 	path := map[string]string{
 		"asciicast-v3": api.Prefix + base + "/asciicast?version=3", "asciicast-v2": api.Prefix + base + "/asciicast?version=2",
 		"input": api.Prefix + base + "/input", "stdout": "/local" + base + "/raw?stream=stdout", "stderr": "/local" + base + "/raw?stream=stderr",
-		"stdin": "/local" + base + "/raw?stream=stdin",
+		"stdin": "/local" + base + "/raw?stream=stdin", "har": api.Prefix + base + "/har", "har-input": api.Prefix + base + "/har?typed=true",
 	}[e.Format]
 	if e.Channel != nil {
 		if !strings.Contains(path, "/raw?") {
@@ -131,7 +131,7 @@ type recordingSearchCmd struct {
 	Person  string   `help:"Of this person only." placeholder:"P"`
 	Target  string   `help:"At this target only." placeholder:"T"`
 	Session string   `help:"In this session only." placeholder:"ID"`
-	Kind    []string `help:"Of these kinds only: output, command, file, flow, note." placeholder:"KIND"`
+	Kind    []string `help:"Of these kinds only: output, command, file, request, flow, note." placeholder:"KIND"`
 	From    string   `help:"From this time on, as 2026-11-22T10:00:00Z." placeholder:"TIME"`
 	To      string   `help:"Before this time." placeholder:"TIME"`
 	Before  string   `help:"Page on, as the page before said." placeholder:"PLACE"`

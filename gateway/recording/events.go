@@ -25,6 +25,7 @@ type Event struct {
 	Note    string
 	File    *gateway.File
 	Flow    *gateway.Flow
+	HTTP    *gateway.HTTPRecord // without the bytes of bodies and messages
 	Exited  bool
 }
 
@@ -149,6 +150,9 @@ func (m *merger) event(f frame) (Event, bool) {
 	case kindFlow:
 		e.Flow = new(gateway.Flow)
 		err = json.Unmarshal(f.payload, e.Flow)
+	case kindHTTP:
+		e.HTTP = new(gateway.HTTPRecord)
+		err = json.Unmarshal(f.payload, e.HTTP)
 	default:
 		return e, false
 	}

@@ -25,7 +25,9 @@ type Index struct {
 	Files    []IndexFile    `json:"files"`
 	Flows    []IndexFlow    `json:"flows"`
 	Notes    []IndexNote    `json:"notes"`
-	Cut      bool           `json:"cut,omitempty"` // there is more than the bounds let in
+	Requests int            `json:"requests,omitempty"` // of a console
+	Refused  int            `json:"refused,omitempty"`  // of them, by us
+	Cut      bool           `json:"cut,omitempty"`      // there is more than the bounds let in
 }
 
 // IndexChannel is one channel. Of a forward, the bytes are those that passed,
@@ -92,21 +94,22 @@ func (v *Vault) Index(ctx context.Context, session string) (Index, error) {
 // indexer puts an Index together.
 type indexer struct {
 	index   Index
-	channel map[uint32]int // by channel: the place in Channels
-	flow    map[uint32]int // by channel: the place in Flows
-	words   int            // bytes of text so far
+	channel map[uint32]int                // by channel: the place in Channels
+	flow    map[uint32]int                // by channel: the place in Flows
+	passing map[uint32]gateway.HTTPRecord // by exchange: its request or response with a file, until it ends
+	words   int                           // bytes of text so far
 }
 
 func newIndexer() *indexer {
 	return &indexer{
 		index:   Index{Channels: []IndexChannel{}, Files: []IndexFile{}, Flows: []IndexFlow{}, Notes: []IndexNote{}}, // JSON: [], not null
-		channel: map[uint32]int{}, flow: map[uint32]int{},
+		channel: map[uint32]int{}, flow: map[uint32]int{}, passing: map[uint32]gateway.HTTPRecord{},
 	}
 }
 
 func (b *indexer) frame(f frame) error {
 	switch f.kind {
-	case kindStdout, kindStderr, kindInput:
+	case kindStdout, kindStderr, kindInput, kindBody:
 		b.count(f)
 	case kindChannel:
 		b.opened(f)
@@ -118,6 +121,8 @@ func (b *indexer) frame(f frame) error {
 		b.file(f)
 	case kindFlow:
 		b.told(f)
+	case kindHTTP:
+		b.exchange(f)
 	}
 	return nil
 }
@@ -126,6 +131,7 @@ func (b *indexer) count(f frame) {
 	i, ok := b.channel[f.channel]
 	switch {
 	case !ok:
+	case f.kind == kindBody: // of a console, the ends say what passed
 	case f.kind == kindInput:
 		b.index.Channels[i].BytesIn += int64(len(f.payload))
 	default:

@@ -145,6 +145,19 @@ func TestLookingIsAnEventFirst(t *testing.T) {
 	if s.call("rita", http.MethodGet, "/recordings/"+id+"/input", ""); len(s.Calls("event "+string(audit.InputRead))) != 1 {
 		t.Errorf("reading what was typed is no event: %q", s.Calls("event"))
 	}
+	if got, _ := s.call("rita", http.MethodGet, "/recordings/"+id+"/har", ""); got != http.StatusConflict {
+		t.Errorf("an SSH session's archive: %d", got)
+	}
+	s.Sessions[2].Protocol = gateway.KindHTTPS
+	if got, body := s.call("omar", http.MethodGet, "/recordings/"+id+"/har", ""); got != http.StatusOK || !strings.Contains(body, `"version":"1.2"`) || s.Calls("")[len(s.Calls(""))-1] != "har "+id+" typed false" {
+		t.Errorf("a console's archive: %d %s", got, body)
+	}
+	if got, _ := s.call("omar", http.MethodGet, "/recordings/"+id+"/har?typed=true", ""); got != http.StatusForbidden {
+		t.Errorf("what was typed, for who may only watch: %d", got)
+	}
+	if got, _ := s.call("rita", http.MethodGet, "/recordings/"+id+"/har?typed=true", ""); got != http.StatusOK || len(s.Calls("event "+string(audit.InputRead))) != 2 {
+		t.Errorf("what was typed: %d, events %q", got, s.Calls("event"))
+	}
 	s.Broken = gateway.Unavailable("store", nil)
 	if got, body := s.call("rita", http.MethodGet, "/recordings/"+id+"/asciicast", ""); got != http.StatusServiceUnavailable || strings.Contains(body, "uname") {
 		t.Errorf("shown without an event: %d %s", got, body)
@@ -243,6 +256,7 @@ func TestOpenAPIHoldsQueries(t *testing.T) {
 		"/sessions":   "before grant limit live person target vendor",
 		"/recordings": "before from kind limit person session target text to vendor",
 		"/events":     "before from limit name person session text to vendor", "/recordings/{id}/asciicast": "download version", "/recordings/{id}/input": "download",
+		"/recordings/{id}/har": "download typed",
 	} {
 		var names []string
 		for _, p := range doc.Paths[api.Prefix+path]["get"].Parameters {

@@ -139,6 +139,9 @@ type Recordings interface {
 	Asciicast(ctx context.Context, w io.Writer, session string, version int) error
 	// Input writes what was typed, as asciicast "i" events.
 	Input(ctx context.Context, w io.Writer, session string) error
+	// HAR writes a console's recording as HTTP Archive 1.2; typed: with the
+	// bytes that the engineer's browser sent.
+	HAR(ctx context.Context, w io.Writer, session string, typed bool) error
 	// Follow hands over asciicast lines from the beginning on, header first,
 	// as they come, until the recording is sealed or ctx ends.
 	Follow(ctx context.Context, session string, line func([]byte) error) error

@@ -26,11 +26,12 @@ var queries = map[string][]query{
 	"GET /sessions": append([]query{{"grant", "Under this grant alone", str("")}, {"live", "Only those that are live now", oneOf("true")}}, listQueries...),
 	"GET /recordings": append([]query{
 		{"text", "Search: what the targets showed, what was entered, file names, forwards and notes; answers hits instead of recordings", map[string]any{"type": "string", "maxLength": maxSearchText}},
-		{"kind", "Search: only lines of these kinds", listOf("output", "command", "file", "flow", "note")},
+		{"kind", "Search: only lines of these kinds", listOf("output", "command", "file", "request", "flow", "note")},
 		{"session", "Search: in this session alone", str("")},
 		fromQuery, toQuery,
 	}, listQueries...),
 	"GET /recordings/{id}/asciicast": {{"version", "The asciicast's version", oneOf("2", "3")}, downloadQuery},
+	"GET /recordings/{id}/har":       {{"typed", "With what the engineer's browser sent, for those who may read input", oneOf("true")}, downloadQuery},
 	"GET /recordings/{id}/input":     {downloadQuery},
 	"GET /events": {
 		{"text", "In the line", map[string]any{"type": "string", "maxLength": maxSearchText}}, {"name", "Of this name alone", str("")},

@@ -117,11 +117,31 @@ func (s *Server) input(c call) (any, error) {
 	return nil, s.cfg.Recordings.Input(c.Context(), c.w, x.ID)
 }
 
-func (c call) castHeader(name string) {
+// har is what a console's session did. What was typed into the console is for
+// those who may read input.
+func (s *Server) har(c call) (any, error) {
+	need, event, typed := Review, audit.RecordingWatched, c.URL.Query().Get("typed") == "true"
+	if typed {
+		need, event = ReadInput, audit.InputRead
+	}
+	x, err := s.open(c, need, event)
+	if err != nil {
+		return nil, err
+	}
+	if x.Protocol != gateway.KindHTTPS {
+		return nil, gateway.Conflict("protocol", "session %s was not of a console; its recording is an asciicast", x.ID)
+	}
+	c.fileHeader("application/json", x.ID+".har")
+	return nil, s.cfg.Recordings.HAR(c.Context(), c.w, x.ID, typed)
+}
+
+func (c call) castHeader(name string) { c.fileHeader("application/x-asciicast", name+".cast") }
+
+func (c call) fileHeader(kind, name string) {
 	h := c.w.Header()
-	h.Set("Content-Type", "application/x-asciicast")
+	h.Set("Content-Type", kind)
 	if c.URL.Query().Has("download") {
-		h.Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", name+".cast"))
+		h.Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", name))
 	}
 }
 

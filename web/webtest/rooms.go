@@ -287,6 +287,13 @@ func (r recordings) Input(_ context.Context, w io.Writer, id string) error {
 	return r.did("input %s", id)
 }
 
+func (r recordings) HAR(_ context.Context, w io.Writer, id string, typed bool) error {
+	if _, err := fmt.Fprintln(w, `{"log":{"version":"1.2","entries":[],"pages":[]}}`); err != nil {
+		return err
+	}
+	return r.did("har %s typed %v", id, typed)
+}
+
 func (r recordings) Follow(ctx context.Context, id string, line func([]byte) error) error {
 	var b strings.Builder
 	if err := r.Asciicast(ctx, &b, id, 2); err != nil {

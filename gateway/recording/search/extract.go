@@ -65,10 +65,30 @@ func (x *extractor) event(e recording.Event) error {
 			c.flowAt = e.At
 		}
 		c.flow = e.Flow
+	case e.HTTP != nil:
+		x.exchange(e.At, *e.HTTP)
 	case e.Exited:
 		x.close(e.Channel)
 	}
 	return x.err
+}
+
+// exchange tells what was asked for, what was refused of it, and files.
+func (x *extractor) exchange(at time.Duration, r gateway.HTTPRecord) {
+	switch {
+	case r.Part == gateway.HTTPRequest && r.Refused != "":
+		x.say(at, Request, r.Method+" "+r.URL+", refused: "+r.Refused)
+	case r.Part == gateway.HTTPRequest:
+		x.say(at, Request, r.Method+" "+r.URL)
+	}
+	if r.File == "" {
+		return
+	}
+	if r.Part == gateway.HTTPRequest {
+		x.say(at, File, "upload "+r.File)
+	} else {
+		x.say(at, File, "download "+r.File)
+	}
 }
 
 // channel answers the channel of an event. One whose beginning cannot be read

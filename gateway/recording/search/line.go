@@ -17,10 +17,11 @@ const (
 	File    Kind = "file"    // an operation on a file
 	Flow    Kind = "flow"    // a forwarded connection
 	Note    Kind = "note"    // a warning, who watched, why it was frozen
+	Request Kind = "request" // a console's page or call was asked for
 )
 
 // kinds are all kinds, in the order of their numbers in the index.
-var kinds = [...]Kind{Output, Command, File, Flow, Note}
+var kinds = [...]Kind{Output, Command, File, Flow, Note, Request}
 
 func (k Kind) number() int {
 	for i, have := range kinds {
