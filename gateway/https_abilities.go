@@ -66,6 +66,37 @@ func (a Abilities) LetsHTTP(q HTTPAsk) *Error {
 	return nil
 }
 
+// ReadOnly reports whether a grant for a console lets nothing but looking. A
+// WebSocket is more: what passes in it is not told apart.
+func (a Abilities) ReadOnly() bool {
+	return len(a.Methods) > 0 && subset(a.Methods, ReadMethods()) && !a.Upload && !a.WebSocket
+}
+
+// Fits holds what is asked for to the kind of the target: a console takes HTTP
+// abilities alone, methods and paths both, and every other target none.
+func (a Abilities) Fits(kind TargetKind) error {
+	no := func(format string, args ...any) error { return Invalid("abilities", format, args...) }
+	if kind != KindHTTPS {
+		if len(a.Methods) > 0 || len(a.Paths) > 0 || a.WebSocket || a.MaxUpload > 0 || a.MaxDownload > 0 {
+			return no("HTTP methods, paths, websocket, max-upload and max-download are for web consoles; here ask for shell, exec, upload, download or forward host:port")
+		}
+		return nil
+	}
+	switch {
+	case a.Shell || a.Exec || len(a.Forward) > 0:
+		return no("shell, exec and forward are for SSH; on a web console ask for methods and paths, such as GET, HEAD, OPTIONS and path /")
+	case len(a.Methods) == 0:
+		return no("a web console needs the methods that are let; to look ask for %s, to work for POST, PUT, PATCH and DELETE too", strings.Join(ReadMethods(), ", "))
+	case len(a.Paths) == 0:
+		return no("a web console needs the paths that are let; ask for path / for the whole of it, or for a part such as path /reports")
+	case a.MaxUpload > 0 && !a.Upload:
+		return no("max-upload bounds what upload lets; ask for upload too, or leave it out")
+	case a.MaxDownload > 0 && !a.Download:
+		return no("max-download bounds what download lets; ask for download too, or leave it out")
+	}
+	return nil
+}
+
 // letsPath compares whole segments. Where the grant is for a part of the
 // console, a path that two programs can read in two ways is none of it.
 func (a Abilities) letsPath(path string) bool {
@@ -180,6 +211,9 @@ func (a *Abilities) parseHTTP(s string) (known bool, err error) {
 	case word == "path":
 		if ambiguous(rest) || len(rest) > maxPathLen {
 			return true, Invalid("abilities", "path %s is not one that every server reads in the same way; write path /PREFIX", quoteShort(rest))
+		}
+		if rest != "/" {
+			rest = strings.TrimSuffix(rest, "/") // one spelling of a prefix
 		}
 		a.Paths = appendNew(a.Paths, rest)
 	case word == "max-upload":

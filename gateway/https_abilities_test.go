@@ -87,6 +87,54 @@ func TestHTTPAbilitiesNarrow(t *testing.T) {
 	}
 }
 
+func TestAbilitiesFitTheKindOfTarget(t *testing.T) {
+	for _, c := range []struct {
+		kind  gateway.TargetKind
+		asked string
+		next  string // "" fits; else in the refusal
+	}{
+		{gateway.KindSSH, "shell,exec,upload,download,forward a:1", ""},
+		{gateway.KindSSH, "shell,GET", "ask for shell, exec"},
+		{gateway.KindSSH, "shell,path /", "ask for shell, exec"},
+		{gateway.KindSSH, "shell,websocket", "ask for shell, exec"},
+		{gateway.KindSSH, "upload,max-upload 5", "ask for shell, exec"},
+		{gateway.KindHTTPS, "GET,path /", ""},
+		{gateway.KindHTTPS, "GET,POST,path /a,path /b/,websocket,upload,download,max-upload 5,max-download 6", ""},
+		{gateway.KindHTTPS, "shell", "GET, HEAD, OPTIONS and path /"},
+		{gateway.KindHTTPS, "GET,path /,exec", "GET, HEAD, OPTIONS and path /"},
+		{gateway.KindHTTPS, "GET,path /,forward a:1", "GET, HEAD, OPTIONS and path /"},
+		{gateway.KindHTTPS, "GET", "ask for path /"},
+		{gateway.KindHTTPS, "path /", "to look ask for GET, HEAD, OPTIONS"},
+		{gateway.KindHTTPS, "upload,download", "to look ask for GET, HEAD, OPTIONS"},
+		{gateway.KindHTTPS, "GET,path /,max-upload 5", "ask for upload too"},
+		{gateway.KindHTTPS, "GET,path /,max-download 5", "ask for download too"},
+	} {
+		a, err := gateway.ParseAbilities(strings.Split(c.asked, ","))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = a.Fits(c.kind)
+		if c.next == "" && err != nil || c.next != "" && (!gateway.IsCode(err, gateway.CodeInvalid) || !strings.Contains(err.Error(), c.next)) {
+			t.Errorf("%s on %s: %v, want %q", c.asked, c.kind, err, c.next)
+		}
+	}
+}
+
+func TestReadOnlyIsLookingAlone(t *testing.T) {
+	for asked, want := range map[string]bool{
+		"GET,path /": true, "GET,HEAD,OPTIONS,path /,download": true, "GET,POST,path /": false, "PROPFIND,path /": false,
+		"GET,path /,upload": false, "GET,path /,websocket": false, "shell": false, "download": false,
+	} {
+		a, err := gateway.ParseAbilities(strings.Split(asked, ","))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := a.ReadOnly(); got != want {
+			t.Errorf("%s: read only %v, want %v", asked, got, want)
+		}
+	}
+}
+
 func TestHTTPAbilitiesAreRead(t *testing.T) {
 	for _, s := range []string{"CONNECT", "get", "path", "path x", "path /a/../b", "path /a;b", "path /%2f", "max-upload", "max-upload 0", "max-upload -1", "max-download x", "websocket yes"} {
 		if a, err := gateway.ParseAbilities([]string{s}); err == nil {

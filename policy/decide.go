@@ -28,6 +28,7 @@ const (
 	RuleLongest  = "longest"
 	RuleSeparate = "separation-of-duties"
 	RuleRoles    = "approver-roles"
+	RuleKind     = "abilities" // what is asked for is not what such a target can let
 )
 
 // Reason is one rule that decided, and its sentence.
@@ -72,6 +73,11 @@ func (v Verdict) Err() *gateway.Error {
 func (s *Set) Decide(f Facts) Verdict {
 	if !slices.Contains(Actions, f.Action) {
 		return refuse(RuleDefault, fmt.Sprintf("%s is not an action", gateway.Quote(string(f.Action))), "")
+	}
+	if f.Action == Ask || f.Action == Open {
+		if err := f.Terms.Abilities.Fits(f.Target.Kind); err != nil {
+			return refuse(RuleKind, gateway.AsError(err).Text, "")
+		}
 	}
 	entities, req := f.request()
 	decision, diag := cedar.Authorize(s.rules, entities, req)

@@ -37,6 +37,73 @@ func ask(change func(*policy.Facts)) policy.Facts {
 	return f
 }
 
+// console is what consoles are asked for.
+func console(f *policy.Facts, impact gateway.Impact, can gateway.Abilities) {
+	f.Target.Kind, f.Target.Impact, f.Terms.Abilities = gateway.KindHTTPS, impact, can
+}
+
+var look = gateway.Abilities{Methods: []string{"GET", "HEAD"}, Paths: []string{"/"}, Download: true}
+
+// How much a console is let decides who must agree.
+func TestDefaultPolicyOfConsoles(t *testing.T) {
+	set := policy.Default()
+	with := func(change func(*gateway.Abilities)) gateway.Abilities {
+		a := look
+		change(&a)
+		return a
+	}
+	for name, c := range map[string]struct {
+		impact    gateway.Impact
+		can       gateway.Abilities
+		effect    policy.Effect
+		rule      string
+		approvals int
+	}{
+		"look at low impact":       {gateway.Low, look, policy.NeedsApproval, "ask-low-medium", 1},
+		"work on medium impact":    {gateway.Medium, with(func(a *gateway.Abilities) { a.Methods = []string{"GET", "POST"} }), policy.NeedsApproval, "ask-low-medium", 1},
+		"look at high impact":      {gateway.High, look, policy.NeedsApproval, "ask-high-look", 1},
+		"write to high impact":     {gateway.High, with(func(a *gateway.Abilities) { a.Methods = []string{"GET", "DELETE"} }), policy.NeedsApproval, "ask-high", 2},
+		"write below one path":     {gateway.High, with(func(a *gateway.Abilities) { a.Methods, a.Paths = []string{"POST"}, []string{"/reports"} }), policy.NeedsApproval, "ask-high", 2},
+		"upload to high impact":    {gateway.High, with(func(a *gateway.Abilities) { a.Upload = true }), policy.NeedsApproval, "ask-high", 2},
+		"WebSocket of high impact": {gateway.High, with(func(a *gateway.Abilities) { a.WebSocket = true }), policy.NeedsApproval, "ask-high", 2},
+		"shell on a console":       {gateway.Low, gateway.Abilities{Shell: true}, policy.Refuse, policy.RuleKind, 0},
+		"methods without paths":    {gateway.Low, gateway.Abilities{Methods: []string{"GET"}}, policy.Refuse, policy.RuleKind, 0},
+		"paths without methods":    {gateway.Low, gateway.Abilities{Paths: []string{"/"}, Download: true}, policy.Refuse, policy.RuleKind, 0},
+		"nothing":                  {gateway.Low, gateway.Abilities{}, policy.Refuse, policy.RuleKind, 0},
+	} {
+		v := set.Decide(ask(func(f *policy.Facts) { console(f, c.impact, c.can) }))
+		if v.Effect != c.effect || v.Reasons[0].Rule != c.rule || v.Approvals != c.approvals {
+			t.Errorf("%s: %s by %s with %d approvals, want %s by %s with %d", name, v.Effect, v.Reasons[0].Rule, v.Approvals, c.effect, c.rule, c.approvals)
+		}
+	}
+	ssh := set.Decide(ask(func(f *policy.Facts) { f.Terms.Abilities.Methods, f.Terms.Abilities.Paths = look.Methods, look.Paths }))
+	if ssh.Effect != policy.Refuse || ssh.Reasons[0].Rule != policy.RuleKind {
+		t.Errorf("HTTP methods on an SSH target: %+v", ssh)
+	}
+}
+
+// A rule of the operator's own can look at methods, paths and bounds.
+func TestRulesLookAtConsoles(t *testing.T) {
+	rules := func(when string) *policy.Set {
+		set, err := policy.Load(fstest.MapFS{"a.cedar": {Data: []byte(`@id("a") @reason("r") permit (principal is Person, action == Action::"ask", resource is Target) when { ` + when + ` };`)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return set
+	}
+	bounded := gateway.Abilities{Methods: []string{"GET", "POST"}, Paths: []string{"/reports"}, Upload: true, MaxUpload: 10}
+	for when, want := range map[string]bool{
+		`context.methods.contains("POST")`: true, `context.methods.contains("DELETE")`: false, `context.paths.contains("/")`: false,
+		`["/reports", "/trends"].containsAll(context.paths)`: true, `context.read_only`: false,
+		`context.max_upload > 0 && context.max_upload <= 10`: true, `context.max_download > 0`: false, `context.abilities.contains("path /reports")`: true,
+	} {
+		v := rules(when).Decide(ask(func(f *policy.Facts) { console(f, gateway.Low, bounded) }))
+		if got := v.Effect == policy.NeedsApproval; got != want {
+			t.Errorf("%s: %s", when, v.Effect)
+		}
+	}
+}
+
 // The corpus of the default policy: each line is a question an administrator
 // might ask, and its answer.
 func TestDefaultPolicy(t *testing.T) {

@@ -109,8 +109,11 @@ func (f Facts) use() cedar.Record {
 	if from.IsZero() {
 		from, to = f.Now, f.Now.Add(f.Terms.Length)
 	}
+	can := f.Terms.Abilities
 	return cedar.NewRecord(cedar.RecordMap{
-		"account": cedar.String(f.Account), "abilities": stringSet(f.Terms.Abilities.List()), "window": cedar.NewDuration(f.Terms.Window()),
+		"methods": stringSet(can.Methods), "paths": stringSet(can.Paths), "read_only": cedar.Boolean(can.ReadOnly()),
+		"max_upload": cedar.Long(can.MaxUpload), "max_download": cedar.Long(can.MaxDownload),
+		"account": cedar.String(f.Account), "abilities": stringSet(can.List()), "window": cedar.NewDuration(f.Terms.Window()),
 		"from": cedar.NewDatetime(from), "to": cedar.NewDatetime(to), "now": cedar.NewDatetime(f.Now),
 		"vendor": cedar.NewRecord(cedar.RecordMap{"name": cedar.String(f.Vendor.Name), "state": cedar.String(f.Vendor.State)}),
 	})
