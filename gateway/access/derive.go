@@ -203,7 +203,7 @@ func (s *Service) mayAgree(b basis, signer gateway.Person, body *statement.Appro
 	switch {
 	case !about:
 		return broken("the approval of %s is not about request %s as it was asked", signer.Name, a.ID)
-	case !within(agreed(body), asked(a)):
+	case body.Abilities.Fits(b.target.Kind) != nil || !within(agreed(body), asked(a)):
 		return gateway.Refused("narrow", "agree to what was asked, or to less", "an approval never widens what was asked")
 	case body.Narrowed == sameTerms(agreed(body), asked(a)):
 		return broken("the approval of %s does not say whether it is narrower", signer.Name)
@@ -241,7 +241,7 @@ func (b basis) derived() (gateway.Grant, error) {
 		}
 		t.To = t.From.Add(t.Length)
 	}
-	if !t.To.After(t.From) || t.Abilities.None() {
+	if !t.To.After(t.From) || t.Abilities.None() || t.Abilities.Fits(b.target.Kind) != nil {
 		return gateway.Grant{}, gateway.Conflict("narrow", "what the approvers of request %s agreed to has nothing in common", b.ask.ID)
 	}
 	a := b.ask

@@ -28,7 +28,7 @@ func readTerms(in AskInput, now time.Time) (gateway.Terms, error) {
 		t.To = time.Time{}
 	}
 	if len(in.Abilities) == 0 {
-		return t, gateway.Invalid("abilities", "no ability is asked for; ask for shell, exec or both")
+		return t, gateway.Invalid("abilities", "no ability is asked for; ask for shell or exec, or on a web console for methods and paths such as GET and path /")
 	}
 	var err error
 	if t.Abilities, err = gateway.ParseAbilities(in.Abilities); err != nil {
