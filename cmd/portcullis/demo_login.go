@@ -34,13 +34,12 @@ func (c *check) login() (string, error) {
 	if err = errors.Join(err, <-ended); err != nil {
 		return "", err
 	}
-	was := c.clientKey
-	defer func() { c.clientKey = was }()
-	c.clientKey = file
+	fresh := *c.engineer
+	fresh.key = file
 	var stdout bytes.Buffer
-	cmd := c.ssh(c.ctx, "-T", "-o", "CertificateFile="+file+"-cert.pub", "echo certified")
+	cmd := fresh.ssh(c.ctx, c.plant.gate.sshAddress(), "-T", "-o", "CertificateFile="+file+"-cert.pub", "echo certified")
 	cmd.Stdout = &stdout
-	if err := c.touched(cmd); err != nil {
+	if err := fresh.touched(c.ctx, cmd); err != nil {
 		return "", err
 	}
 	if stdout.String() != "certified\n" {

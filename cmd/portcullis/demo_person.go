@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/portcullis/portcullis/gateway"
 	"github.com/portcullis/portcullis/gateway/identity/softkey"
 	"github.com/portcullis/portcullis/gateway/statement"
 	"github.com/portcullis/portcullis/web/api"
@@ -73,6 +74,18 @@ func (p *demoPerson) call(ctx context.Context, path string, in, out any) error {
 		return nil
 	}
 	return json.Unmarshal(raw, out)
+}
+
+// enrolDemo is somebody who has followed an invitation's link.
+func enrolDemo(ctx context.Context, name, base, link string) (*demoPerson, error) {
+	p, err := newDemoPerson(name, base)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.enrol(ctx, link); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return p, nil
 }
 
 // enrol follows an invitation's link and enrols the key, which signs in too.
@@ -146,8 +159,19 @@ func (p *demoPerson) touchLink(ctx context.Context, line string) error {
 	if !ok {
 		return fmt.Errorf("no link in %q", line)
 	}
-	id = strings.FieldsFunc(id, func(r rune) bool {
-		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && r != '-' && r != '_'
-	})[0]
-	return p.act(ctx, statement.KindOpen, api.OpenParams{Pending: id}, nil)
+	return p.act(ctx, statement.KindOpen, api.OpenParams{Pending: strings.TrimSpace(id)}, nil)
+}
+
+// approve agrees to a request as asked; one touch must do.
+func (p *demoPerson) approve(ctx context.Context, request string) (gateway.Grant, error) {
+	var out struct {
+		Grant *gateway.Grant `json:"grant"`
+	}
+	if err := p.act(ctx, statement.KindApprove, api.ApproveParams{Request: request}, &out); err != nil {
+		return gateway.Grant{}, err
+	}
+	if out.Grant == nil {
+		return gateway.Grant{}, errors.New("one approval of a low impact target made no grant")
+	}
+	return *out.Grant, nil
 }

@@ -8,40 +8,32 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 )
 
-// plantReady is how long a sample target may take to answer.
-const plantReady = 10 * time.Second
-
 // sshTarget is one real OpenSSH server on loopback: a target of the sample
 // plant.
 type sshTarget struct {
-	name    string
+	*program
 	addr    string
 	hostKey string // authorized_keys line
 	login   string // the account that it lets in by certificate
-	cmd     *exec.Cmd
-	done    chan struct{}
-	once    sync.Once
 }
 
 // startTarget starts sshd with a configuration of its own in dir, trusting
 // userCA for certificates of the user who runs the demo and nothing else. The
 // host key and the port are kept in dir, so that a second start is the same
 // target.
-func startTarget(ctx context.Context, dir, name string, userCA ssh.PublicKey, log io.Writer) (*sshTarget, error) {
+func startTarget(ctx context.Context, dir, name string, userCA ssh.PublicKey, log *os.File) (*sshTarget, error) {
 	sshd, err := findSSHD()
 	if err != nil {
 		return nil, err
@@ -73,50 +65,34 @@ func startTarget(ctx context.Context, dir, name string, userCA ssh.PublicKey, lo
 			return nil, err
 		}
 	}
-	t := &sshTarget{name: name, addr: "127.0.0.1:" + port, hostKey: hostKey, login: me.Username, done: make(chan struct{})}
-	t.cmd = exec.CommandContext(context.WithoutCancel(ctx), sshd, "-D", "-e", "-f", conf) // its end is Stop's, not the context's: sessions end first
-	t.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
-	t.cmd.Stdout, t.cmd.Stderr = log, log
-	if err := t.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start the sample target %s: %w", name, err)
+	t := &sshTarget{addr: "127.0.0.1:" + port, hostKey: hostKey, login: me.Username}
+	// Its end is Stop's, not the context's: sessions end first.
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), sshd, "-D", "-e", "-f", conf)
+	if t.program, err = startProgram("the sample target "+name, cmd, log); err != nil {
+		return nil, err
 	}
-	go func() { defer close(t.done); _ = t.cmd.Wait() }()
-	if err := t.ready(ctx); err != nil {
-		t.Stop()
+	if err := t.await(ctx, t.greets); err != nil {
+		t.Stop(syscall.SIGTERM)
 		return nil, err
 	}
 	return t, nil
 }
 
-// Stop ends the target and waits for it.
-func (t *sshTarget) Stop() {
-	t.once.Do(func() { _ = t.cmd.Process.Signal(syscall.SIGTERM) })
-	<-t.done
-}
-
-// ready waits until the target shows an SSH banner.
-func (t *sshTarget) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, plantReady)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if c, err := (&net.Dialer{}).DialContext(ctx, "tcp", t.addr); err == nil {
-			_ = c.SetDeadline(time.Now().Add(plantReady))
-			line, _ := bufio.NewReader(c).ReadString('\n')
-			c.Close()
-			if strings.HasPrefix(line, "SSH-2.0-") {
-				return nil
-			}
-		}
-		select {
-		case <-t.done:
-			return fmt.Errorf("the sample target %s ended at its start; its log says why", t.name)
-		case <-ctx.Done():
-			return fmt.Errorf("the sample target %s does not answer on %s", t.name, t.addr)
-		case <-tick.C:
-		}
+// greets reports whether the target shows an SSH banner.
+func (t *sshTarget) greets(ctx context.Context) error {
+	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", t.addr)
+	if err != nil {
+		return err
 	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(programReady)); err != nil {
+		return err
+	}
+	line, err := bufio.NewReader(c).ReadString('\n')
+	if err == nil && !strings.HasPrefix(line, "SSH-2.0-") {
+		err = fmt.Errorf("something else listens on %s", t.addr)
+	}
+	return err
 }
 
 func findSSHD() (string, error) {

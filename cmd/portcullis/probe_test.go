@@ -191,12 +191,12 @@ func TestProbesSeeAnOpenGate(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), checkTimeout)
 	defer cancel()
 	dir := t.TempDir()
-	web, err := freeAddr(ctx)
+	web, err := freeAddrs(ctx, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &check{run: &run{ctx: ctx, out: io.Discard, errOut: io.Discard}, dir: dir, ctx: ctx}
-	if c.plant, err = new(demoCmd).plant(ctx, filepath.Join(dir, "data"), web, "127.0.0.1:0", io.Discard); err != nil {
+	c := &check{story: &story{run: &run{ctx: ctx, out: io.Discard, errOut: io.Discard}, dir: dir}}
+	if c.plant, err = new(demoCmd).plant(ctx, filepath.Join(dir, "data"), web[0], "127.0.0.1:0", io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	serving, stop := context.WithCancel(ctx)
@@ -227,11 +227,11 @@ func TestProbesSeeAnOpenGate(t *testing.T) {
 			}
 		}
 	}
-	do(c.enrolAll, c.addSSHKey, c.findRequest)
+	do(c.enrolAll, func() (string, error) { return c.engineer.addSSHKey(ctx, c.plant.gate.keys) }, c.findRequest)
 	look("before the approval", gateway.PathRequest, gateway.PathRequestRow, gateway.PathLogin, gateway.PathInvitation, gateway.PathStalePage, gateway.PathBackup)
 	do(c.approve, c.login, c.openShell)
 	look("before the order", gateway.PathSSHKey, gateway.PathSSHCertificate, gateway.PathGrant, gateway.PathTicket, gateway.PathBrowserShell, gateway.PathGrantRow, gateway.PathClock)
-	do(c.suspend, c.refusedAfter)
+	do(c.suspend, c.refused("suspended"))
 	all, err := c.plant.gate.killswitch.Suspensions(ctx)
 	if err != nil || len(all) != 1 {
 		t.Fatalf("%d suspensions, %v", len(all), err)
