@@ -9,10 +9,12 @@ GOLANGCI := v2.15.0
 GOVULNCHECK := v1.1.4
 TOOLS := $(CURDIR)/.tools
 
-# CHECK=1 plays the demo's story without a person, and ends.
+# CHECK=1 plays the demo's story without a person, and ends; NODES=3 has three
+# nodes in it, with a PostgreSQL and a Redis of their own.
 ARGS ?=
 CHECK ?=
-DEMO_ARGS := $(ARGS) $(if $(CHECK),--check)
+NODES ?=
+DEMO_ARGS := $(ARGS) $(if $(NODES),--nodes $(NODES)) $(if $(CHECK),--check)
 # WHAT names families of figures: make bench WHAT=ssh.aes (see e2e/bench/doc.go)
 WHAT ?=
 FUZZTIME ?= 30s
@@ -35,8 +37,8 @@ web: ## bundle the pages' assets into web/dist
 build: web ## build bin/portcullis with the pages inside
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/portcullis ./cmd/portcullis
 
-demo: build ## build, then run the sample plant on loopback (CHECK=1: play the story and end)
-	.ci/need sshd=openssh-server ssh=openssh-client
+demo: build ## build, then run the sample plant on loopback (NODES=3: on three nodes; CHECK=1: play the story and end)
+	.ci/need sshd=openssh-server ssh=openssh-client $(if $(NODES),redis-server=redis-server pg_ctlcluster=postgresql)
 	bin/portcullis demo --data demo-data $(DEMO_ARGS)
 
 test-needs:

@@ -6,6 +6,7 @@ import (
 
 type demoCmd struct {
 	Check bool   `help:"Play the whole story without a person, a line a step, and exit 0 only if all holds."`
+	Nodes int    `help:"How many nodes: 1, or 3 that share a PostgreSQL and a Redis of their own." enum:"1,3" default:"1"`
 	Web   string `help:"Where to serve the pages." default:"127.0.0.1:8080"`
 	SSH   string `help:"Where to answer ssh." default:"127.0.0.1:2022"`
 }
@@ -33,7 +34,12 @@ var demoTargets = []struct {
 // Run starts the sample plant and serves until it is told to stop, or plays
 // the check.
 func (d *demoCmd) Run(r *run) error {
-	if d.Check {
+	switch {
+	case d.Nodes > 1 && d.Check:
+		return tell(r, d.checkNodes)
+	case d.Nodes > 1:
+		return d.serveNodes(r)
+	case d.Check:
 		return tell(r, d.check)
 	}
 	data := r.Data
