@@ -100,7 +100,7 @@ func (p *nodesPlant) first(ctx context.Context) error {
 	n := p.nodes[0]
 	raw, err := yaml.Marshal(map[string]any{
 		"url": p.url, "apps_domain": "localhost", "data": n.data, "node": n.name, "nodes": p.meet, "lease": p.lease.String(), "listen": n.listen,
-		"store": p.store.url(pgDatabase).String(), "store_password_file": p.password(), "redis": "redis://" + p.redisAt, "recordings_reserve_mib": 1,
+		"store": p.store.url(pgDatabase).String(), "store_password_file": p.password(), "redis": "redis://" + p.redisAt, "recordings_reserve_mib": 1, "drain": "0s", // Ctrl-C stops everything
 	})
 	if err != nil {
 		return err
