@@ -210,35 +210,3 @@ func TestP4WebDown(t *testing.T) {
 	}
 	s.verified()
 }
-
-// TestP4Restore: two people and a report restore; nothing old opens again.
-func TestP4Restore(t *testing.T) {
-	s := newStory(t, rig.Options{})
-	s.grant("ana", "pump", time.Hour)
-	order := s.suspend("vendor", rig.Acme, "breach notice")
-	params := map[string]any{
-		"suspension": order.ID, "scope": map[string]string{"kind": "vendor", "name": rig.Acme},
-		"report": "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b", "reason": "clean bill by the forensic firm",
-	}
-	s.must(s.People["ben"].Act(s.ctx, "restore", params, nil))
-	refused(t, s.People["ben"].Act(s.ctx, "restore", params, nil))
-	if status, out, _ := s.ssh("ana", "pump", "echo half"); status == 0 || out != "" {
-		t.Error("one signature of two opened the gate")
-	}
-	s.must(s.People["cleo"].Act(s.ctx, "restore", params, nil))
-	if status, out, errOut := s.ssh("ana", "pump", "echo old"); status == 0 || out != "" {
-		t.Errorf("an SSH key of before the breach got in: %d %q %s", status, out, errOut)
-	}
-	refused(t, s.People["ana"].Login(s.ctx))
-
-	s.must(s.Join(s.ctx, "ana"))
-	s.must(s.Clients["ana"].NewKey())
-	s.must(s.People["ana"].Act(s.ctx, "sshkey.add", map[string]string{"key": s.Clients["ana"].PublicKey, "label": "laptop"}, nil))
-	if status, out, _ := s.ssh("ana", "pump", "echo old grant"); status == 0 || out != "" {
-		t.Error("a grant of before the breach opened")
-	}
-	g := s.grant("ana", "pump", time.Hour)
-	if status, out, errOut := s.run("ana", "pump", g.ID, "echo anew"); status != 0 || out != "anew\n" {
-		t.Errorf("enrolled and granted anew: %d %q %s", status, out, errOut)
-	}
-}

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -44,6 +45,7 @@ type Facts struct {
 	Terms   gateway.Terms
 	Now     time.Time
 	Asker   string
+	Stage   gateway.Stage // of the strictest restoration that covers the use; empty is normal
 	Key     EnrolFacts
 }
 
@@ -115,6 +117,7 @@ func (f Facts) use() cedar.Record {
 		"max_upload": cedar.Long(can.MaxUpload), "max_download": cedar.Long(can.MaxDownload),
 		"account": cedar.String(f.Account), "abilities": stringSet(can.List()), "window": cedar.NewDuration(f.Terms.Window()),
 		"from": cedar.NewDatetime(from), "to": cedar.NewDatetime(to), "now": cedar.NewDatetime(f.Now),
+		"stage":  cedar.String(cmp.Or(f.Stage, gateway.StageNormal)),
 		"vendor": cedar.NewRecord(cedar.RecordMap{"name": cedar.String(f.Vendor.Name), "state": cedar.String(f.Vendor.State)}),
 	})
 }

@@ -18,6 +18,7 @@ type Approval struct {
 	Terms    gateway.Terms
 	Now      time.Time
 	Roles    []gateway.Role // of the request's verdict: who may agree
+	Stage    gateway.Stage  // as in Facts
 }
 
 // MayApprove refuses an approver who may not agree to this request. That
@@ -41,7 +42,7 @@ func (s *Set) MayApprove(a Approval) *gateway.Error {
 		return gateway.Refused(RuleRoles, "ask one of them", "this request wants the agreement of a person who is %s", anyOf(a.Roles))
 	}
 	return s.Decide(Facts{
-		Action: Approve, Person: who, Vendor: a.Vendor, Target: a.Target, Account: a.Account, Terms: a.Terms, Now: a.Now, Asker: a.Asker.Name,
+		Action: Approve, Person: who, Vendor: a.Vendor, Target: a.Target, Account: a.Account, Terms: a.Terms, Now: a.Now, Asker: a.Asker.Name, Stage: a.Stage,
 	}).Err()
 }
 

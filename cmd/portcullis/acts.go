@@ -48,6 +48,7 @@ func (r *rooms) acts() map[statement.Kind]api.Act {
 		statement.KindOrder:     r.orderAct(),
 		statement.KindToken:     r.tokenAct(),
 		statement.KindRestore:   r.restoreAct(),
+		statement.KindAdvance:   r.advanceAct(),
 	}
 }
 
@@ -261,5 +262,16 @@ func (r *rooms) restoreAct() api.Act {
 			})
 		},
 		Commit: func(ctx context.Context, s statement.Signed) (any, error) { return r.killswitch.Restore(ctx, s) },
+	}
+}
+
+func (r *rooms) advanceAct() api.Act {
+	return api.Act{
+		Draft: func(ctx context.Context, _ gateway.Person, _ *gateway.Login, raw json.RawMessage) (statement.Body, error) {
+			return drafted(raw, func(in api.AdvanceParams) (*statement.Advance, error) {
+				return r.killswitch.DraftAdvance(ctx, in.Scope, in.Reason)
+			})
+		},
+		Commit: func(ctx context.Context, s statement.Signed) (any, error) { return r.killswitch.Advance(ctx, s) },
 	}
 }

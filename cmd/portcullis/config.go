@@ -71,6 +71,8 @@ type Config struct {
 	// Drain is how long a restart (SIGTERM) waits for live sessions to end by
 	// themselves; 10m by default, at most 24h, and 0s ends them at once.
 	Drain *time.Duration `yaml:"drain,omitempty"`
+	// Restore holds the shortest stays in the stages of a restoration.
+	Restore Restore `yaml:"restore,omitempty"`
 	// Retention and Notify belong to later versions and must be empty.
 	Retention string   `yaml:"retention,omitempty"`
 	Notify    []string `yaml:"notify,omitempty"`
@@ -179,6 +181,7 @@ func (c *Config) fill() {
 		wait := defaultDrain
 		c.Drain = &wait
 	}
+	c.Restore.fill()
 	orElse(&c.Recordings, "file://"+filepath.Join(c.Data, "recordings"))
 	c.URL = strings.TrimSuffix(c.URL, "/")
 }
@@ -214,7 +217,7 @@ func (c *Config) check() error {
 	if *c.Drain < 0 || *c.Drain > maxDrain {
 		return fmt.Errorf("drain: %s is not between 0s and %s", *c.Drain, maxDrain)
 	}
-	for _, check := range []func() error{c.checkStore, c.checkNodes, c.checkLater, c.Redis.check, c.checkTLS, c.checkProviders} {
+	for _, check := range []func() error{c.checkStore, c.checkNodes, c.checkLater, c.Restore.check, c.Redis.check, c.checkTLS, c.checkProviders} {
 		if err := check(); err != nil {
 			return err
 		}

@@ -32,22 +32,14 @@ func (c *restoreCmd) Run(r *run) error {
 	if err != nil {
 		return err
 	}
-	var page api.Page[gateway.Suspension]
-	if err := r.get("/suspensions", &page); err != nil {
+	last, err := r.lastOf(scope)
+	if err != nil {
 		return err
 	}
-	id := ""
-	for _, x := range page.Items { // newest first
-		if x.Scope == scope {
-			if x.Lifted.IsZero() {
-				id = x.ID
-			}
-			break
-		}
-	}
-	if id == "" {
+	if last.ID == "" || !last.Lifted.IsZero() {
 		return hinted(fmt.Errorf("%s is not suspended", scope), "`portcullis suspensions` lists what is")
 	}
+	id := last.ID
 	var out gateway.Suspension
 	if err := r.act(string(statement.KindRestore), api.RestoreParams{Suspension: id, Scope: scope, Report: digest, Reason: c.Reason}, &out); err != nil {
 		return err
@@ -56,11 +48,31 @@ func (c *restoreCmd) Run(r *run) error {
 		return printJSON(r.out, out)
 	}
 	if out.Lifted.IsZero() {
-		_, err = fmt.Fprintf(r.out, "Signed. A second person signs the restoration of %s on the page /suspensions/%s; until then it stays closed.\n", out.Scope, out.ID)
-	} else {
-		_, err = fmt.Fprintf(r.out, "%s is restored. Nothing old is open again; %s\n", out.Scope, afterwards(out.Scope))
+		_, err = fmt.Fprintf(r.out, "Signed. A person of another role signs the restoration of %s on the page /suspensions/%s; until then it stays closed.\n", out.Scope, out.ID)
+		return err
 	}
-	return err
+	if _, err = fmt.Fprintf(r.out, "%s is restored. Nothing old is open again; %s\n", out.Scope, afterwards(out.Scope)); err != nil {
+		return err
+	}
+	var x gateway.Ladder
+	if err := r.get("/suspensions/"+url.PathEscape(out.ID)+"/ladder", &x); err != nil {
+		return err
+	}
+	return printLadder(r.out, x)
+}
+
+// lastOf is the newest suspension of a scope; the zero one if there is none.
+func (r *run) lastOf(scope gateway.Scope) (gateway.Suspension, error) {
+	var page api.Page[gateway.Suspension]
+	if err := r.get("/suspensions", &page); err != nil {
+		return gateway.Suspension{}, err
+	}
+	for _, x := range page.Items { // newest first
+		if x.Scope == scope {
+			return x, nil
+		}
+	}
+	return gateway.Suspension{}, nil
 }
 
 // afterwards says what those who were kept out must do to get in again.

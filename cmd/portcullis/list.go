@@ -148,7 +148,7 @@ type vendorsCmd struct{}
 
 // Run lists vendors.
 func (*vendorsCmd) Run(r *run) error {
-	return list(r, "/vendors", nil, "No vendors. Admit one with `portcullis apply`.", []string{"VENDOR", "STATE", "EPOCH", "NETWORKS", "TITLE"}, func(v gateway.Vendor) []string {
+	return list(r, "/vendors", nil, "No vendors. Admit one with `portcullis apply`.", []string{"VENDOR", "STATE", "STAGE", "NEXT FROM", "EPOCH", "NETWORKS", "TITLE"}, func(v api.Vendor) []string {
 		var nets []string
 		for _, n := range v.Networks {
 			nets = append(nets, n.String())
@@ -156,7 +156,14 @@ func (*vendorsCmd) Run(r *run) error {
 		if len(nets) == 0 {
 			nets = []string{"any"}
 		}
-		return []string{v.Name, string(v.State), fmt.Sprint(v.Epoch), strings.Join(nets, ","), v.Title}
+		stage, next := "", ""
+		if v.State == gateway.Active {
+			stage = string(gateway.StageNormal)
+		}
+		if x := v.Restoration; x != nil {
+			stage, next = string(x.Stage), moment(x.Earliest)
+		}
+		return []string{v.Name, string(v.State), stage, next, fmt.Sprint(v.Epoch), strings.Join(nets, ","), v.Title}
 	})
 }
 

@@ -148,6 +148,11 @@ func (g *gatewayd) localExplain(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
+	x, err := g.chain.Stage(r.Context(), gateway.Reach{Vendor: p.Vendor, Person: p.Name, Target: t.Name, Zone: t.Zone, Protocol: t.Kind})
+	if err != nil {
+		return err
+	}
+	f.Stage = x.Stage
 	if f.Account == "" && len(t.Accounts) > 0 {
 		f.Account = t.Accounts[0].Name
 	}

@@ -32,7 +32,7 @@ type cli struct {
 	Invite inviteCmd `cmd:"" help:"Print a one-time link with which a person enrols a first key."`
 
 	Suspend     suspendCmd     `cmd:"" help:"Drop the gate on vendors, a person, a target, a zone, a protocol or all: nothing new gets in, and what is live ends."`
-	Restore     restoreCmd     `cmd:"" help:"Sign the restoration of what was suspended."`
+	Restore     restoreGroup   `cmd:"" help:"Let in again what was suspended: sign its restoration, or its next stage."`
 	Suspensions suspensionsCmd `cmd:"" help:"List suspensions, or print one report."`
 	Suspension  suspensionCmd  `cmd:"" help:"Prove a suspension: what was closed, which ways back in were tried, who was turned away."`
 	Verify      verifyCmd      `cmd:"" help:"Verify the proof of a suspension, offline."`

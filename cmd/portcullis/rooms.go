@@ -242,7 +242,7 @@ func (r *rooms) openGate() error {
 	}
 	conf := killswitch.Config{
 		Store: r.store.KillSwitch(), Statements: r.store.Trust(), Chain: r.chain, Sessions: r.sessions, Bus: bus, Wake: wake, Probe: r.prober().probe,
-		Floor: r.floor, Node: r.cfg.Node, Lease: r.cfg.Lease, Now: time.Now, Logger: r.log,
+		Floor: r.floor, Node: r.cfg.Node, Lease: r.cfg.Lease, Stays: r.cfg.Restore.stays(), Now: time.Now, Logger: r.log,
 	}
 	if r.roll != nil {
 		conf.Roll = r.roll

@@ -137,14 +137,21 @@ func (s *Service) draft(ctx context.Context, p gateway.Person, in AskInput) (dra
 	if err := s.chain.Open(ctx, reach(who.Vendor, who.Name, target), now); err != nil {
 		return draft{}, err
 	}
+	ladder, err := s.chain.Stage(ctx, reach(who.Vendor, who.Name, target))
+	if err != nil {
+		return draft{}, err
+	}
 	d := draft{terms: terms, ask: statement.Ask{
 		ID: gateway.NewID("req", now), Person: who.Name, Vendor: who.Vendor, Target: target.Name, TargetStatement: target.Statement, Account: account.Name,
 		From: terms.From, To: terms.To, Seconds: int64(terms.Length / time.Second), Abilities: terms.Abilities, Reason: in.Reason, Ticket: in.Ticket,
 		Epochs: gateway.Epochs{Vendor: vendor.Epoch, Person: who.Epoch}, Asked: now, Lapse: lapse(terms, now),
 	}}
 	d.verdict = s.policy.Decide(policy.Facts{
-		Action: policy.Ask, Person: who, Vendor: vendor, Target: target, Account: account.Name, Terms: terms, Now: now,
+		Action: policy.Ask, Person: who, Vendor: vendor, Target: target, Account: account.Name, Terms: terms, Now: now, Stage: ladder.Stage,
 	})
+	if d.verdict.Err() == nil {
+		d.verdict.Reasons = append(d.verdict.Reasons, stageReasons(ladder, reach(who.Vendor, who.Name, target))...)
+	}
 	d.overlaps, d.clash, err = overlaps(rowsOf{ctx, s.store}, d.ask, now)
 	return d, err
 }

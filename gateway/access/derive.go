@@ -29,6 +29,7 @@ type basis struct {
 	vendor    gateway.Vendor
 	target    gateway.Target
 	account   gateway.Account
+	ladder    gateway.Ladder // of the strictest scope over it
 	verdict   policy.Verdict
 	approvals []approval // verified, oldest first
 }
@@ -65,7 +66,7 @@ func (s *Service) basis(ctx context.Context, r gateway.Request) (basis, error) {
 		return b, err
 	}
 	b.verdict = s.policy.Decide(policy.Facts{
-		Action: policy.Ask, Person: b.person, Vendor: b.vendor, Target: b.target, Account: b.ask.Account, Terms: asked(b.ask), Now: b.ask.Asked,
+		Action: policy.Ask, Person: b.person, Vendor: b.vendor, Target: b.target, Account: b.ask.Account, Terms: asked(b.ask), Now: b.ask.Asked, Stage: b.ladder.Stage,
 	})
 	if no := b.verdict.Err(); no != nil {
 		return b, no
@@ -161,7 +162,12 @@ func (s *Service) place(ctx context.Context, b *basis) error {
 	if b.account, ok = b.target.Account(b.ask.Account); !ok {
 		return broken("target %s has no account %s", b.ask.Target, b.ask.Account)
 	}
-	return s.chain.Open(ctx, reach(b.ask.Vendor, b.ask.Person, b.target), b.ask.Asked)
+	over := reach(b.ask.Vendor, b.ask.Person, b.target)
+	if err := s.chain.Open(ctx, over, b.ask.Asked); err != nil {
+		return err
+	}
+	b.ladder, err = s.chain.Stage(ctx, over)
+	return err
 }
 
 func reach(vendor, person string, t gateway.Target) gateway.Reach {
@@ -211,7 +217,7 @@ func (s *Service) mayAgree(b basis, signer gateway.Person, body *statement.Appro
 		return broken("the approval of %s is not from the time in which the request waited", signer.Name)
 	}
 	return s.policy.MayApprove(policy.Approval{
-		Approver: signer, Asker: b.person, Vendor: b.vendor, Target: b.target, Account: a.Account, Terms: asked(a), Now: at, Roles: b.verdict.Roles,
+		Approver: signer, Asker: b.person, Vendor: b.vendor, Target: b.target, Account: a.Account, Terms: asked(a), Now: at, Roles: b.verdict.Roles, Stage: b.ladder.Stage,
 	})
 }
 

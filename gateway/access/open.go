@@ -31,6 +31,8 @@ type Entitlement struct {
 	From, To  time.Time
 	Recording string        // the recording rule that policy set
 	Idle      time.Duration // after which an idle session ends; zero: the session's default
+	// Supervised: what is typed passes only while somebody of the staff watches.
+	Supervised bool
 }
 
 // Usable finds the grant that the person would use on the target now; an
@@ -162,9 +164,12 @@ func (s *Service) entitled(ctx context.Context, id string) (entitled, error) {
 	if err := s.usableNow(e); err != nil {
 		return entitled{}, err
 	}
+	if err := trust.Opens(e.ladder, reach(e.ask.Vendor, e.ask.Person, e.target)); err != nil {
+		return entitled{}, err
+	}
 	no := s.policy.Decide(policy.Facts{
 		Action: policy.Open, Person: e.person, Vendor: e.vendor, Target: e.target, Account: e.ask.Account,
-		Terms: gateway.Terms{From: e.from, To: e.to, Abilities: e.abilities}, Now: s.clock.now(),
+		Terms: gateway.Terms{From: e.from, To: e.to, Abilities: e.abilities}, Now: s.clock.now(), Stage: e.ladder.Stage,
 	}).Err()
 	if no != nil {
 		return entitled{}, no
@@ -305,7 +310,7 @@ func (s *Service) Entitle(ctx context.Context, id string, touch statement.Signed
 	}
 	return Entitlement{
 		Grant: e.grant, Request: e.row, Target: e.target, Account: e.account, Person: e.person, Vendor: e.vendor,
-		Abilities: e.abilities, From: e.from, To: e.to, Recording: e.verdict.Recording, Idle: e.verdict.Idle,
+		Abilities: e.abilities, From: e.from, To: e.to, Recording: e.verdict.Recording, Idle: e.verdict.Idle, Supervised: e.ladder.Stage != gateway.StageNormal,
 	}, nil
 }
 

@@ -22,6 +22,7 @@ type Chain interface {
 	Person(ctx context.Context, name string) (gateway.Person, error)
 	Target(ctx context.Context, name string) (gateway.Target, error)
 	Open(ctx context.Context, r gateway.Reach, since time.Time) error
+	Stage(ctx context.Context, r gateway.Reach) (gateway.Ladder, error)
 	Check(ctx context.Context, s statement.Signed) (trust.Checked, error)
 	CheckFresh(ctx context.Context, s statement.Signed) (trust.Checked, error)
 }

@@ -63,7 +63,8 @@ const (
 	SuspensionReport  Name = "suspension.report"
 	RestorationSigned Name = "restoration.signed" // the first of two
 	Restored          Name = "restoration.done"
-	OrderSigned       Name = "order.signed" // ahead, for whoever hands it in
+	StageBegun        Name = "restoration.stage" // the next stage was signed for
+	OrderSigned       Name = "order.signed"      // ahead, for whoever hands it in
 	OrderUsed         Name = "order.used"
 	OrderRefused      Name = "order.refused"
 	OrderWithdrawn    Name = "order.withdrawn"

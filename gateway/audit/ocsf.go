@@ -78,7 +78,7 @@ var faces = map[Name]face{
 	RecordingWatched: {classFile, 9, 1}, RecordingLeft: {classFile, activityOther, 1}, InputRead: {classFile, 14, 3},
 
 	Suspended: {classRemedy, 2, 5}, SuspensionReport: {classRemedy, 1, 4},
-	RestorationSigned: {classRemedy, 3, 3}, Restored: {classRemedy, 3, 4},
+	RestorationSigned: {classRemedy, 3, 3}, Restored: {classRemedy, 3, 4}, StageBegun: {classRemedy, 3, 3},
 	OrderSigned: {classRemedy, activityOther, 3}, OrderUsed: {classRemedy, 2, 5}, OrderRefused: {classRemedy, activityOther, 3}, OrderWithdrawn: {classRemedy, activityOther, 3},
 	TokenIssued: {classUser, activityOther, 3}, TokenRemoved: {classUser, activityOther, 2},
 

@@ -159,5 +159,5 @@ func TestRestoreWaitsForTheLease(t *testing.T) {
 }
 
 func restoring(sus gateway.Suspension, report gateway.Digest) *statement.Restore {
-	return &statement.Restore{Suspension: sus.ID, Scope: sus.Scope, Epoch: sus.Epoch + 1, Report: report, Reason: "clean"}
+	return &statement.Restore{Suspension: sus.ID, Scope: sus.Scope, Epoch: sus.Epoch + 1, Report: report, WatchOnly: 86400, Supervised: 7 * 86400, Reason: "clean"}
 }

@@ -208,6 +208,9 @@ func TestRestoreTakesTwoPeople(t *testing.T) {
 	if _, err := half("omar", gateway.DigestOf([]byte("another report"))); err == nil || !strings.Contains(err.Error(), "signed for the report") {
 		t.Errorf("another report: %v", err)
 	}
+	if _, err := half("rob", report); err == nil || gateway.AsError(err).Rule != "two-roles" {
+		t.Errorf("two of one role: %v", err)
+	}
 	sus, err := half("omar", report)
 	if err != nil || sus.Lifted.IsZero() {
 		t.Fatalf("%+v, %v", sus, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"time"
 
 	"github.com/portcullis/portcullis/gateway"
 	"github.com/portcullis/portcullis/gateway/audit"
@@ -30,6 +31,11 @@ func (s *Service) DraftRestore(ctx context.Context, _ gateway.Person, scope gate
 				return nil, err
 			}
 			b := &statement.Restore{Suspension: sus.ID, Scope: scope, Epoch: st.Epoch + 1, Report: report, Reason: reason}
+			stays, err := s.staysOf(ctx, scope)
+			if err != nil {
+				return nil, err
+			}
+			b.WatchOnly, b.Supervised = int64(stays.WatchOnly/time.Second), int64(stays.Supervised/time.Second)
 			return b, b.Check()
 		}
 	}
@@ -37,8 +43,9 @@ func (s *Service) DraftRestore(ctx context.Context, _ gateway.Person, scope gate
 }
 
 // Restore takes one signed half. The first leaves the scope restoring, still
-// closed; the second, by another person over the same report, begins a new
-// epoch in which its people enrol new keys. The machine counts as one person.
+// closed; the second, by a person of another role over the same report, begins
+// a new epoch in its first stage, in which its people enrol new keys. The
+// machine counts as one person.
 func (s *Service) Restore(ctx context.Context, signed statement.Signed) (gateway.Suspension, error) {
 	checked, err := s.chain.CheckFresh(ctx, signed)
 	if err != nil {
@@ -56,6 +63,9 @@ func (s *Service) Restore(ctx context.Context, signed statement.Signed) (gateway
 		return sus, gateway.Invalid("scope", "suspension %s closed %s, not %s", sus.ID, sus.Scope, body.Scope)
 	}
 	if err := s.stillClosing(ctx, sus); err != nil {
+		return gateway.Suspension{}, err
+	}
+	if err := s.longEnough(ctx, body); err != nil {
 		return gateway.Suspension{}, err
 	}
 	by, now := checked.Signer.Name, gateway.Instant(s.now())
@@ -77,7 +87,10 @@ func (s *Service) Restore(ctx context.Context, signed statement.Signed) (gateway
 			return err
 		}
 		e.Suspension, e.Statement, e.Reason = sus.ID, signed.Digest, body.Reason
-		e.Detail = map[string]string{"epoch": strconv.FormatUint(body.Epoch, 10), "report": body.Report.String()}
+		e.Detail = map[string]string{"epoch": strconv.FormatUint(body.Epoch, 10), "scope": sus.Scope.String(), "report": body.Report.String()}
+		if done && body.Staged() {
+			e.Detail["stage"] = string(gateway.StageWatchOnly)
+		}
 		return tx.Append(e)
 	})
 	if err != nil {
@@ -117,10 +130,7 @@ func (s *Service) half(ctx context.Context, tx Tx, b *statement.Restore, by stri
 		if h.Signer == by {
 			continue
 		}
-		if err := s.sameReport(ctx, h, b); err != nil {
-			return false, err
-		}
-		return true, nil
+		return true, s.agrees(ctx, h, b, signed)
 	}
 	return false, nil
 }
@@ -129,8 +139,9 @@ func samePerson() error {
 	return gateway.Refused("two-people", "let another person of the staff sign it", "you have signed this restoration already, and it takes two people")
 }
 
-// sameReport holds the second signature to what the first was given for.
-func (s *Service) sameReport(ctx context.Context, h Restoration, b *statement.Restore) error {
+// agrees holds the second signature to what the first was given for, and its
+// signer to another role than the first one's.
+func (s *Service) agrees(ctx context.Context, h Restoration, b *statement.Restore, second statement.Signed) error {
 	first, err := s.stmts.Statement(ctx, h.Statement)
 	if err != nil {
 		return err
@@ -140,13 +151,17 @@ func (s *Service) sameReport(ctx context.Context, h Restoration, b *statement.Re
 		return err
 	}
 	r, ok := body.(*statement.Restore)
-	if !ok || r.Suspension != b.Suspension || r.Scope != b.Scope || r.Epoch != b.Epoch {
+	switch {
+	case !ok || r.Suspension != b.Suspension || r.Scope != b.Scope || r.Epoch != b.Epoch:
 		return gateway.Internal(errors.New("the first half of a restoration is another statement"))
-	}
-	if r.Report != b.Report {
+	case r.Report != b.Report:
 		return gateway.Refused("report", "agree on one report, then sign again", "%s signed for the report %s, and this names %s", h.Signer, r.Report.Short(), b.Report.Short())
+	case r.Stays() != b.Stays():
+		return gateway.Refused("stay", "suspend it once more, then sign both anew", "the shortest stays were set anew since %s signed", h.Signer)
+	case !b.Staged():
+		return nil
 	}
-	return nil
+	return s.chain.DifferentRoles(ctx, first, second)
 }
 
 func restoreWord(scope gateway.Scope, err error) error {

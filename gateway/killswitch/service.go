@@ -32,6 +32,9 @@ type Chain interface {
 	// believed.
 	Standing(ctx context.Context, scope gateway.Scope) (trust.Standing, error)
 	Person(ctx context.Context, name string) (gateway.Person, error)
+	// DifferentRoles refuses two signers of a restoration who have one and the
+	// same role.
+	DifferentRoles(ctx context.Context, first, second statement.Signed) error
 }
 
 // Sessions is what the gate ends; *session.Manager is one. EndAll and HoldAll
@@ -59,8 +62,8 @@ type Statements interface {
 	Statement(ctx context.Context, digest gateway.Digest) (statement.Signed, error)
 }
 
-// Config is what the room needs. All but Roll, Probe, Wake, Lease, Now and Logger must be
-// set.
+// Config is what the room needs. All but Roll, Probe, Wake, Lease, Stays, Now and
+// Logger must be set.
 type Config struct {
 	Store      Store
 	Statements Statements
@@ -77,6 +80,7 @@ type Config struct {
 	Wake   <-chan struct{}
 	Node   string
 	Lease  time.Duration // how long this node serves without its store
+	Stays  gateway.Stays // in the stages of a restoration; the defaults where zero
 	Now    func() time.Time
 	Logger *slog.Logger
 }
@@ -93,6 +97,7 @@ type Service struct {
 	probe    Probe
 	node     string
 	lease    time.Duration
+	stays    gateway.Stays
 	now      func() time.Time
 	log      *slog.Logger
 	debt     *debt
@@ -112,6 +117,12 @@ func New(c Config) (*Service, error) {
 	if c.Lease <= 0 {
 		c.Lease = DefaultLease
 	}
+	if c.Stays.WatchOnly <= 0 {
+		c.Stays.WatchOnly = gateway.DefaultWatchOnly
+	}
+	if c.Stays.Supervised <= 0 {
+		c.Stays.Supervised = gateway.DefaultSupervised
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -120,7 +131,7 @@ func New(c Config) (*Service, error) {
 	}
 	return &Service{
 		store: c.Store, stmts: c.Statements, chain: c.Chain, sessions: c.Sessions, bus: c.Bus, floor: c.Floor, wake: c.Wake, probe: c.Probe,
-		node: c.Node, lease: c.Lease, now: c.Now, log: c.Logger, watchers: map[string]map[chan Progress]struct{}{}, debt: newDebt(),
+		node: c.Node, lease: c.Lease, stays: c.Stays, now: c.Now, log: c.Logger, watchers: map[string]map[chan Progress]struct{}{}, debt: newDebt(),
 		roll: c.Roll, unfinished: make(chan struct{}, 1),
 	}, nil
 }

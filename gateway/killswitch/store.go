@@ -45,6 +45,9 @@ type Tx interface {
 	PutSuspension(s gateway.Suspension) error // creates or replaces by ID
 	// LiveSessions lists the sessions under the scope that are not ended.
 	LiveSessions(scope gateway.Scope) ([]gateway.Session, error)
+	// ScopeHead is the digest of the newest statement that suspends, restores or
+	// advances the scope; gateway.ErrNotFound if there is none.
+	ScopeHead(scope gateway.Scope) (gateway.Digest, error)
 	// PutRestoration keeps one person's signed restoration of a suspension
 	// and returns all of that suspension and epoch, oldest first.
 	PutRestoration(suspension string, epoch uint64, signer string, digest gateway.Digest) ([]Restoration, error)

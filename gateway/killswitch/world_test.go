@@ -35,6 +35,7 @@ type memStore struct {
 	orders     map[string]gateway.Suspension
 	halves     map[string][]killswitch.Restoration
 	statements map[gateway.Digest]statement.Signed
+	filed      map[gateway.Scope][]gateway.Digest // of them, what closes and restores
 	events     []audit.Event
 	cancelled  int
 	down       error
@@ -47,7 +48,7 @@ func newMemStore() *memStore {
 	return &memStore{
 		standings: killswitch.Standings{acme: {State: gateway.Active, Epoch: 1}, {Kind: gateway.ScopeVendor, Name: "other"}: {State: gateway.Active, Epoch: 1},
 			{Kind: gateway.ScopePerson, Name: "ana"}: {State: gateway.Active, Epoch: 1}, {Kind: gateway.ScopePerson, Name: "bob"}: {State: gateway.Active, Epoch: 1}},
-		orders: map[string]gateway.Suspension{}, halves: map[string][]killswitch.Restoration{}, statements: map[gateway.Digest]statement.Signed{}, failAfter: -1,
+		orders: map[string]gateway.Suspension{}, halves: map[string][]killswitch.Restoration{}, statements: map[gateway.Digest]statement.Signed{}, filed: map[gateway.Scope][]gateway.Digest{}, failAfter: -1,
 	}
 }
 
@@ -115,11 +116,11 @@ func (s *memStore) Update(_ context.Context, f func(killswitch.Tx) error) error 
 	if s.failAfter > 0 {
 		s.failAfter--
 	}
-	t := &memTx{standings: maps.Clone(s.standings), orders: maps.Clone(s.orders), halves: maps.Clone(s.halves), statements: maps.Clone(s.statements), cancelled: s.cancelled, live: s.live}
+	t := &memTx{standings: maps.Clone(s.standings), orders: maps.Clone(s.orders), halves: maps.Clone(s.halves), statements: maps.Clone(s.statements), filed: maps.Clone(s.filed), cancelled: s.cancelled, live: s.live}
 	if err := f(t); err != nil {
 		return err
 	}
-	s.standings, s.orders, s.halves, s.statements, s.cancelled = t.standings, t.orders, t.halves, t.statements, t.cancelled
+	s.standings, s.orders, s.halves, s.statements, s.filed, s.cancelled = t.standings, t.orders, t.halves, t.statements, t.filed, t.cancelled
 	s.events = append(s.events, t.events...)
 	return nil
 }
@@ -129,6 +130,7 @@ type memTx struct {
 	orders     map[string]gateway.Suspension
 	halves     map[string][]killswitch.Restoration
 	statements map[gateway.Digest]statement.Signed
+	filed      map[gateway.Scope][]gateway.Digest // of them, what closes and restores
 	events     []audit.Event
 	cancelled  int
 	live       func() []gateway.Session
@@ -140,7 +142,16 @@ func (t *memTx) PutStatement(s statement.Signed) error {
 		return gateway.ErrUsed
 	}
 	t.statements[s.Digest] = s
-	return nil
+	_, body, err := s.Parse()
+	switch b := body.(type) {
+	case *statement.Suspend:
+		t.filed[b.Scope] = append(slices.Clone(t.filed[b.Scope]), s.Digest)
+	case *statement.Restore:
+		t.filed[b.Scope] = append(slices.Clone(t.filed[b.Scope]), s.Digest)
+	case *statement.Advance:
+		t.filed[b.Scope] = append(slices.Clone(t.filed[b.Scope]), s.Digest)
+	}
+	return err
 }
 func (t *memTx) Standing(sc gateway.Scope) (killswitch.Standing, error) {
 	st, ok := t.standings[sc]
@@ -162,6 +173,12 @@ func (t *memTx) SetStanding(sc gateway.Scope, from uint64, to killswitch.Standin
 func (t *memTx) Cancel(gateway.Scope, string, time.Time) (gateway.Cancelled, error) {
 	t.cancelled++
 	return gateway.Cancelled{Requests: 2, Grants: 1, Logins: 3}, nil
+}
+func (t *memTx) ScopeHead(sc gateway.Scope) (gateway.Digest, error) {
+	if len(t.filed[sc]) == 0 {
+		return gateway.Digest{}, gateway.ErrNotFound
+	}
+	return t.filed[sc][len(t.filed[sc])-1], nil
 }
 func (t *memTx) PutSuspension(s gateway.Suspension) error { t.orders[s.ID] = s; return nil }
 func (t *memTx) LiveSessions(sc gateway.Scope) ([]gateway.Session, error) {
@@ -186,6 +203,7 @@ type chain struct {
 	err    error
 	store  *memStore
 	people map[string]gateway.Person // whoever is not there is active and of the staff
+	ladder gateway.Ladder            // of acme
 }
 
 func (c *chain) Person(_ context.Context, name string) (gateway.Person, error) {
@@ -199,7 +217,7 @@ func (c *chain) Standing(_ context.Context, scope gateway.Scope) (trust.Standing
 	c.store.mu.Lock()
 	defer c.store.mu.Unlock()
 	row := c.store.standings[scope]
-	st := trust.Standing{State: row.State, Epoch: row.Epoch}
+	st := trust.Standing{State: row.State, Epoch: row.Epoch, Ladder: c.ladder}
 	for _, s := range c.store.statements {
 		_, body, err := s.Parse()
 		if err != nil {
@@ -211,6 +229,16 @@ func (c *chain) Standing(_ context.Context, scope gateway.Scope) (trust.Standing
 	}
 	slices.SortFunc(st.Orders, func(a, b trust.Order) int { return int(a.Epoch) - int(b.Epoch) })
 	return st, c.err
+}
+
+// DifferentRoles takes people to be of one role whose names begin alike.
+func (c *chain) DifferentRoles(_ context.Context, first, second statement.Signed) error {
+	a, _, err := first.Parse()
+	b, _, again := second.Parse()
+	if err == nil && again == nil && a.Signer[0] == b.Signer[0] {
+		err = gateway.Refused("two-roles", "", "one role")
+	}
+	return errors.Join(err, again)
 }
 
 func (c *chain) CheckFresh(_ context.Context, s statement.Signed) (trust.Checked, error) {

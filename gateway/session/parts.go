@@ -23,6 +23,8 @@ type Entitlement struct {
 	From, To  time.Time
 	Recording string        // the recording rule that policy set
 	Idle      time.Duration // an idle session ends after this; zero: DefaultIdle
+	// Supervised: what is typed passes only while somebody of the staff watches.
+	Supervised bool
 }
 
 // Credential proves the account to the target. It lives in memory for one

@@ -14,6 +14,7 @@ var bodies = map[Kind]func() Body{
 	KindOpen:      func() Body { return new(Open) },
 	KindSuspend:   func() Body { return new(Suspend) },
 	KindRestore:   func() Body { return new(Restore) },
+	KindAdvance:   func() Body { return new(Advance) },
 	KindOrder:     func() Body { return new(Order) },
 	KindToken:     func() Body { return new(TokenIssue) },
 }

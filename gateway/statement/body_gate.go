@@ -130,34 +130,6 @@ func (b *Suspend) CheckTimes(at time.Time) error {
 	return nil
 }
 
-// Restore lets a suspended vendor or person in again, under a new epoch. Two
-// people sign the same restoration; each signs a statement of his own.
-type Restore struct {
-	Suspension string         `json:"suspension"`
-	Scope      gateway.Scope  `json:"scope"`
-	Epoch      uint64         `json:"epoch"`  // the epoch that begins with it
-	Report     gateway.Digest `json:"report"` // SHA-256 of the forensic report on file
-	Reason     string         `json:"reason"`
-}
-
-func (b *Restore) Kind() Kind { return KindRestore }
-
-func (b *Restore) Subject() string { return string(b.Scope.Kind) + ":" + b.Scope.Name }
-
-// Sentence implements Body.
-func (b *Restore) Sentence() string {
-	return fmt.Sprintf("Restore %s after suspension %s. Forensic report on file: %s. Reason: %s. Epoch %d. Nothing old is opened again; its people enrol new keys.",
-		b.Scope, b.Suspension, b.Report.Short(), strings.TrimRight(b.Reason, "."), b.Epoch)
-}
-
-// Check implements Body.
-func (b *Restore) Check() error {
-	if b.Report.IsZero() {
-		return gateway.Invalid("report", "a restoration names the digest of the forensic report on file")
-	}
-	return first(gateway.CheckID("sus", b.Suspension), checkScope(b.Scope), gateway.CheckNeeded("reason", b.Reason, gateway.MaxReason, true), epoch(b.Epoch))
-}
-
 func checkScope(s gateway.Scope) error {
 	switch s.Kind {
 	case gateway.ScopeAll:

@@ -38,6 +38,7 @@ const (
 	KindOpen      Kind = "session.open"
 	KindSuspend   Kind = "suspend"
 	KindRestore   Kind = "restore"
+	KindAdvance   Kind = "restore.advance"
 )
 
 // Body is what is stated. Its JSON fields are the statement's body.

@@ -51,14 +51,26 @@ func (s names) Statement(ctx context.Context, d gateway.Digest) (statement.Signe
 
 type trustStore struct{ names }
 
+// ofScope chooses what suspends, restores or advances a scope.
+const ofScope = "FROM statements WHERE subject = $1 AND kind IN ('" +
+	string(statement.KindSuspend) + "', '" + string(statement.KindRestore) + "', '" + string(statement.KindAdvance) + "')"
+
 // ScopeStatements implements trust.Store.
 func (s trustStore) ScopeStatements(ctx context.Context, scope gateway.Scope) ([]gateway.Digest, error) {
 	var list []gateway.Digest
 	var d gateway.Digest
-	err := s.db.reads.each(ctx, []any{digest{&d}}, func() { list = append(list, d) },
-		"SELECT digest FROM statements WHERE subject = $1 AND kind IN ($2, $3) ORDER BY seq",
-		string(scope.Kind)+":"+scope.Name, string(statement.KindSuspend), string(statement.KindRestore))
+	err := s.db.reads.each(ctx, []any{digest{&d}}, func() { list = append(list, d) }, "SELECT digest "+ofScope+" ORDER BY seq", string(scope.Kind)+":"+scope.Name)
 	return list, err
+}
+
+// ScopeHead implements killswitch.Tx.
+func (tx *Tx) ScopeHead(scope gateway.Scope) (head gateway.Digest, err error) {
+	found := false
+	err = tx.c.each(tx.ctx(), []any{digest{&head}}, func() { found = true }, "SELECT digest "+ofScope+" ORDER BY seq DESC LIMIT 1", string(scope.Kind)+":"+scope.Name)
+	if err == nil && !found {
+		err = gateway.ErrNotFound
+	}
+	return head, err
 }
 
 type directoryStore struct{ names }

@@ -12,12 +12,16 @@ import (
 // epochs, oldest first, never empty.
 type life []span
 
-// span is one stretch of one state.
+// span is one stretch of one state and stage.
 type span struct {
 	epoch uint64
 	state gateway.State
 	until time.Time // zero for the last
 	order *fact     // the suspension that began it, if one did
+
+	stage gateway.Stage // where the state is active
+	began *fact         // the restoration or step that began the stage, if one did
+	by    []string      // who signed for it
 }
 
 func (l life) now() span { return l[len(l)-1] }
@@ -36,13 +40,14 @@ func (l life) to(s span, at time.Time) life {
 
 // live replays the suspend and restore statements of a scope from epoch 1.
 // Each suspension begins the next epoch; so does a restoration, once two
-// different people (the machine counts as one) have signed the same one.
+// different people (the machine counts as one) have signed the same one. The
+// steps after it go on from stage to stage.
 func (w *walk) live(scope gateway.Scope) (life, error) {
 	digests, err := w.store.ScopeStatements(w.ctx, scope)
 	if err != nil {
 		return nil, storeError(err)
 	}
-	l := life{{epoch: 1, state: gateway.Active}}
+	l := life{{epoch: 1, state: gateway.Active, stage: gateway.StageNormal}}
 	var open []string // identifiers of the suspensions not yet lifted
 	var first *fact   // the first signature of a restoration
 	for _, d := range digests {
@@ -71,11 +76,16 @@ func (w *walk) live(scope gateway.Scope) (life, error) {
 				l, first = l.to(span{epoch: l.now().epoch, state: gateway.Restoring}, f.st.At), f
 				continue
 			}
-			if err := together(first, f); err != nil {
+			if err := w.together(first, f); err != nil {
 				return nil, err
 			}
-			l = l.to(span{epoch: b.Epoch, state: gateway.Active}, f.st.At)
+			l = l.to(restored(first, f), f.st.At)
 			open, first = nil, nil
+		case *statement.Advance:
+			if err := l.advances(f, b, scope); err != nil {
+				return nil, err
+			}
+			l = l.to(span{epoch: b.Epoch, state: gateway.Active, stage: b.To, began: f, by: []string{f.st.Signer}}, f.st.At)
 		default:
 			return nil, f.broken("it is filed with the suspensions of %s", scope)
 		}
@@ -103,7 +113,7 @@ func restorable(f *fact, b *statement.Restore, scope gateway.Scope, l life, open
 }
 
 // together holds the two signatures under a restoration to each other.
-func together(a, b *fact) error {
+func (w *walk) together(a, b *fact) error {
 	x, _ := a.body.(*statement.Restore)
 	y, _ := b.body.(*statement.Restore)
 	switch {
@@ -111,6 +121,21 @@ func together(a, b *fact) error {
 		return b.broken("%s signed the restoration twice; it takes two different people", gateway.Quote(b.st.Signer))
 	case x.Suspension != y.Suspension || !x.Report.Equal(y.Report):
 		return b.broken("the two signatures are under different restorations")
+	case x.Stays() != y.Stays():
+		return b.broken("the two signatures state different shortest stays")
+	case !x.Staged():
+		return nil
+	}
+	mine, err := w.roles(a)
+	if err != nil {
+		return err
+	}
+	other, err := w.roles(b)
+	if err != nil {
+		return err
+	}
+	if !differ(mine, other) {
+		return b.broken("its two signers have one and the same role; it takes two people of different roles")
 	}
 	return nil
 }

@@ -25,6 +25,7 @@ type Standing struct {
 	State  gateway.State
 	Epoch  uint64
 	Orders []Order
+	Ladder gateway.Ladder // how far it has come back
 }
 
 // Standing replays a scope's statements. It believes no row: a store that
@@ -38,7 +39,7 @@ func (c *Chain) Standing(ctx context.Context, scope gateway.Scope) (Standing, er
 	if err := w.settle(); err != nil {
 		return Standing{}, err
 	}
-	s := Standing{State: l.now().state, Epoch: l.now().epoch}
+	s := Standing{State: l.now().state, Epoch: l.now().epoch, Ladder: l.ladder(scope)}
 	for _, span := range l {
 		if span.order == nil {
 			continue
@@ -72,18 +73,23 @@ func (c *Chain) Open(ctx context.Context, r gateway.Reach, since time.Time) erro
 	return w.settle()
 }
 
+// told is how whoever reaches that way may hear of a scope over it.
+func told(scope gateway.Scope, r gateway.Reach) string {
+	switch scope.Kind {
+	case gateway.ScopeAll:
+		return "the access of every vendor"
+	case gateway.ScopeZone:
+		return "the zone of target " + r.Target
+	case gateway.ScopeProtocol:
+		return "every vendor's access by " + scope.Name
+	}
+	return scope.String()
+}
+
 // shut says to whoever is kept out what it is that is closed. The zone stays
 // unnamed: how the plant is divided is the operator's own.
 func shut(scope gateway.Scope, r gateway.Reach, s gateway.State) error {
-	what := scope.String()
-	switch scope.Kind {
-	case gateway.ScopeAll:
-		what = "the access of every vendor"
-	case gateway.ScopeZone:
-		what = "the zone of target " + r.Target
-	case gateway.ScopeProtocol:
-		what = "every vendor's access by " + scope.Name
-	}
+	what := told(scope, r)
 	if s == gateway.Restoring {
 		return gateway.Refused(Shut, "a second person of the staff must sign the restoration first", "%s is being restored and still closed", what)
 	}

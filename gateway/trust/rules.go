@@ -31,6 +31,8 @@ func ruleOf(k statement.Kind) rule {
 		return rule{machine: true, roles: []gateway.Role{gateway.Admin}}
 	case statement.KindRestore:
 		return rule{machine: true, roles: []gateway.Role{gateway.Responder, gateway.Approver, gateway.Admin}}
+	case statement.KindAdvance:
+		return rule{machine: true, roles: []gateway.Role{gateway.Responder, gateway.Approver}}
 	case statement.KindApprove:
 		return rule{roles: gateway.StaffRoles} // which of them, policy says
 	case statement.KindOpen:

@@ -17,7 +17,7 @@ type Store interface {
 	Authenticator(ctx context.Context, credential string) (gateway.Authenticator, error)
 	SSHKey(ctx context.Context, fingerprint string) (gateway.SSHKey, error)
 	Invitation(ctx context.Context, id string) (gateway.Invitation, error)
-	// ScopeStatements lists the digests of the suspend and restore statements
-	// of a scope, oldest first.
+	// ScopeStatements lists the digests of the suspend, restore and advance
+	// statements of a scope, oldest first.
 	ScopeStatements(ctx context.Context, scope gateway.Scope) ([]gateway.Digest, error)
 }

@@ -69,6 +69,12 @@ type (
 		Report     gateway.Digest `json:"report"`
 		Reason     string         `json:"reason"`
 	}
+	// AdvanceParams are those of restore.advance: the scope goes on to its next
+	// stage. Commit answers the gateway.Ladder.
+	AdvanceParams struct {
+		Scope  gateway.Scope `json:"scope"`
+		Reason string        `json:"reason"`
+	}
 )
 
 // The params of vendor.admit, person.admit and target.define are the bodies
@@ -102,7 +108,7 @@ func (p SuspendParams) Closing(now time.Time) (gateway.Closing, error) {
 // person signs for himself have none. The chain of trust asks again.
 var signers = map[statement.Kind]Capability{
 	statement.KindVendor: Administer, statement.KindPerson: Administer, statement.KindTarget: Administer, statement.KindInvite: Administer,
-	statement.KindApprove: Approve, statement.KindSuspend: Suspending, statement.KindRestore: Restoring, statement.KindOpen: Ask,
+	statement.KindApprove: Approve, statement.KindSuspend: Suspending, statement.KindRestore: Restoring, statement.KindAdvance: Advancing, statement.KindOpen: Ask,
 	statement.KindOrder: Suspending, statement.KindToken: Administer,
 }
 

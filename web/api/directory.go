@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"slices"
 
 	"github.com/portcullis/portcullis/gateway"
@@ -10,15 +11,54 @@ func (s *Server) vendors(c call) (any, error) {
 	if err := s.may(c, SeeAll, "vendors"); err != nil {
 		return nil, err
 	}
-	all, err := s.cfg.Directory.Vendors(c.Context())
-	return page(all, len(all)+1, func(v gateway.Vendor) string { return v.Name }), err
+	rows, err := s.cfg.Directory.Vendors(c.Context())
+	if err != nil {
+		return nil, err
+	}
+	all, err := Staged(c.Context(), s.cfg.KillSwitch, rows)
+	return page(all, len(all)+1, func(v Vendor) string { return v.Name }), err
 }
 
 func (s *Server) vendor(c call) (any, error) {
 	if err := s.may(c, SeeAll, "vendor:"+c.PathValue("name")); err != nil {
 		return nil, err
 	}
-	return s.cfg.Directory.Vendor(c.Context(), c.PathValue("name"))
+	row, err := s.cfg.Directory.Vendor(c.Context(), c.PathValue("name"))
+	if err != nil {
+		return nil, err
+	}
+	all, err := Staged(c.Context(), s.cfg.KillSwitch, []gateway.Vendor{row})
+	if err != nil {
+		return nil, err
+	}
+	return all[0], nil
+}
+
+// Vendor is a vendor as it is shown: with how far it has come back, while a
+// restoration is under way.
+type Vendor struct {
+	gateway.Vendor
+	Restoration *gateway.Ladder `json:"restoration,omitempty"`
+}
+
+// Staged asks the chain about those that were restored at some time. One whose
+// chain does not hold is shown as its row: nothing opens on it.
+func Staged(ctx context.Context, gate KillSwitch, rows []gateway.Vendor) ([]Vendor, error) {
+	all := make([]Vendor, len(rows))
+	for i, v := range rows {
+		all[i].Vendor = v
+		if v.State != gateway.Active || v.Epoch <= 1 {
+			continue
+		}
+		x, err := gate.Ladder(ctx, gateway.Scope{Kind: gateway.ScopeVendor, Name: v.Name})
+		switch {
+		case err != nil && !gateway.IsCode(err, gateway.CodeRefused):
+			return nil, err
+		case err == nil && x.UnderWay():
+			all[i].Restoration = &x
+		}
+	}
+	return all, nil
 }
 
 func (s *Server) people(c call) (any, error) {

@@ -21,6 +21,7 @@ const (
 	EndSession  Capability = "end-session"  // of somebody else
 	Suspending  Capability = "suspend"      // a vendor or a person
 	Restoring   Capability = "restore"      // sign a restoration
+	Advancing   Capability = "advance"      // let a restoration go on to its next stage
 	Review      Capability = "review"       // play and search recordings, watch live
 	ReadInput   Capability = "read-input"   // what was typed, passwords included
 	ReadEvents  Capability = "read-events"  // the audit log
@@ -36,6 +37,7 @@ var floor = map[Capability][]gateway.Role{
 	EndSession:  {gateway.Responder, gateway.Admin},
 	Suspending:  {gateway.Responder, gateway.Admin},
 	Restoring:   {gateway.Responder, gateway.Approver, gateway.Admin},
+	Advancing:   {gateway.Responder, gateway.Approver},
 	Review:      {gateway.Reviewer, gateway.Responder, gateway.Auditor, gateway.Admin},
 	ReadInput:   {gateway.Reviewer},
 	ReadEvents:  {gateway.Reviewer, gateway.Responder, gateway.Auditor, gateway.Admin},

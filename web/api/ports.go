@@ -115,6 +115,8 @@ type KillSwitch interface {
 	Preview(ctx context.Context, scope gateway.Scope) (SuspendPreview, error)
 	Suspension(ctx context.Context, id string) (gateway.Suspension, error)
 	Suspensions(ctx context.Context) ([]gateway.Suspension, error)
+	Ladder(ctx context.Context, scope gateway.Scope) (gateway.Ladder, error)
+	Stays() gateway.Stays // in the stages of what is restored from now on
 }
 
 // RecordingInfo is what is known of a recording without reading it.

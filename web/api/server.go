@@ -114,6 +114,7 @@ var routes = []route{
 	{"GET /events/verify", "Verify the audit log", (*Server).verifyLog},
 	{"GET /suspensions", "List suspensions", (*Server).suspensions},
 	{"GET /suspensions/{id}", "Show a suspension with its report", (*Server).suspension},
+	{"GET /suspensions/{id}/ladder", "Show how far what it closed has come back: its stage, the steps so far, and when the next may be signed for", (*Server).ladder},
 	{"GET /suspensions/{id}/proof", "The proof of a suspension: an in-toto statement in a DSSE envelope, signed by the machine's key", (*Server).proof},
 	{"POST /suspensions/preview", "Show what a suspension would close", (*Server).previewSuspend},
 	{"POST /acts", "Draw up a statement to sign", (*Server).draft},

@@ -177,6 +177,17 @@ func (s *Server) suspension(c call) (any, error) {
 	return s.cfg.KillSwitch.Suspension(c.Context(), c.PathValue("id"))
 }
 
+func (s *Server) ladder(c call) (any, error) {
+	if err := s.may(c, SeeAll, "suspension:"+c.PathValue("id")); err != nil {
+		return nil, err
+	}
+	x, err := s.cfg.KillSwitch.Suspension(c.Context(), c.PathValue("id"))
+	if err != nil {
+		return nil, err
+	}
+	return s.cfg.KillSwitch.Ladder(c.Context(), x.Scope)
+}
+
 func (s *Server) previewSuspend(c call) (any, error) {
 	var scope gateway.Scope
 	if err := c.read(&scope); err != nil {

@@ -227,6 +227,17 @@ func (g gate) Suspensions(context.Context) ([]gateway.Suspension, error) {
 	return g.World.Suspensions, g.did("suspensions")
 }
 
+func (g gate) Stays() gateway.Stays {
+	return gateway.Stays{WatchOnly: gateway.DefaultWatchOnly, Supervised: gateway.DefaultSupervised}
+}
+
+func (g gate) Ladder(_ context.Context, scope gateway.Scope) (gateway.Ladder, error) {
+	if x, ok := g.World.Ladders[scope]; ok {
+		return x, g.did("ladder")
+	}
+	return gateway.Ladder{Scope: scope, Stage: gateway.StageNormal}, g.did("ladder")
+}
+
 func (g gate) Suspension(_ context.Context, id string) (gateway.Suspension, error) {
 	return find(g.World.Suspensions, func(s gateway.Suspension) bool { return s.ID == id }, "suspension", id)
 }

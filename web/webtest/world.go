@@ -34,6 +34,7 @@ type World struct {
 	Sessions    []gateway.Session
 	Watchers    []string // of every session
 	Suspensions []gateway.Suspension
+	Ladders     map[gateway.Scope]gateway.Ladder // of what is coming back
 	Keys        []gateway.Authenticator
 	SSHKeys     []gateway.SSHKey
 	Lines       []api.Line

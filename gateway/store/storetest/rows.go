@@ -273,15 +273,25 @@ func takenForEver(t *testing.T, db *store.DB) {
 func scopeStatements(t *testing.T, db *store.DB) {
 	acme, nova := gateway.Scope{Kind: gateway.ScopeVendor, Name: "acme"}, gateway.Scope{Kind: gateway.ScopeVendor, Name: "nova"}
 	restore := &statement.Restore{Suspension: id("sus", 1), Scope: acme, Epoch: 3, Report: mark("report"), Reason: "clean"}
+	next := &statement.Advance{Suspension: id("sus", 1), Scope: acme, Epoch: 3, To: gateway.StageSupervised, Previous: mark("restored"), Reason: "quiet"}
 	admit := &statement.VendorAdmit{Name: "acme", Title: "Acme", Version: 1}
 	var order []gateway.Digest
-	for _, body := range []statement.Body{admit, suspend(2, acme), suspend(2, nova), restore, suspend(4, acme)} {
+	for _, body := range []statement.Body{admit, suspend(2, acme), suspend(2, nova), restore, next, suspend(4, acme)} {
 		s := signed(t, body)
 		ok(t, db.KillSwitch().Update(t.Context(), func(tx killswitchTx) error { return tx.PutStatement(s) }))
 		if body.Subject() == "vendor:acme" && body.Kind() != statement.KindVendor {
 			order = append(order, s.Digest)
+			ok(t, db.KillSwitch().Update(t.Context(), func(tx killswitchTx) error {
+				head, err := tx.ScopeHead(acme)
+				same(t, "head", head, s.Digest)
+				return err
+			}))
 		}
 	}
+	want(t, "head of nobody", db.KillSwitch().Update(t.Context(), func(tx killswitchTx) error {
+		_, err := tx.ScopeHead(gateway.Scope{Kind: gateway.ScopePerson, Name: "none"})
+		return err
+	}), gateway.ErrNotFound)
 	check(t, "of acme", order)(db.Trust().ScopeStatements(t.Context(), acme))
 	bad := statement.Signed{Bytes: []byte(strings.Repeat("x", 10))}
 	if err := db.KillSwitch().Update(t.Context(), func(tx killswitchTx) error { return tx.PutStatement(bad) }); err == nil {

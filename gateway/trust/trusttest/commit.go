@@ -91,6 +91,8 @@ func (s *Store) writeKey(d gateway.Digest, st statement.Statement, body statemen
 		} else {
 			s.stand(b.Scope, gateway.Restoring, b.Epoch-1)
 		}
+	case *statement.Advance:
+		s.Scopes[b.Scope] = append(s.Scopes[b.Scope], d)
 	}
 }
 

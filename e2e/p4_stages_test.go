@@ -1,0 +1,105 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/portcullis/portcullis/e2e/rig"
+)
+
+// shortStays is the configuration of a gateway whose stages can be gone
+// through within a test.
+const shortStays = "restore: {watch_only: 2s, supervised: 2s}\n"
+
+const forensic = "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"
+
+// ladder is how far a scope has come back, as far as a story reads it.
+type ladder struct {
+	Stage    string    `json:"stage"`
+	Next     string    `json:"next"`
+	Earliest time.Time `json:"earliest"`
+}
+
+// restored has two people sign the restoration.
+func (s *story) restored(kind, name, suspension string, signers ...string) {
+	s.Helper()
+	for _, who := range signers {
+		s.must(s.People[who].Act(s.ctx, "restore", restoration(kind, name, suspension), nil))
+	}
+}
+
+func restoration(kind, name, suspension string) map[string]any {
+	return map[string]any{"suspension": suspension, "scope": map[string]string{"kind": kind, "name": name}, "report": forensic, "reason": "clean bill by the forensic firm"}
+}
+
+// advanced waits until the stay is over and has one sign the next stage.
+func (s *story) advanced(kind, name, suspension, who, stage string) {
+	s.Helper()
+	var x ladder
+	s.must(s.Machine().Get(s.ctx, "/api/v1/suspensions/"+suspension+"/ladder", &x))
+	wait := time.NewTimer(time.Until(x.Earliest))
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+	case <-s.ctx.Done():
+		s.Fatal(s.ctx.Err())
+	}
+	params := map[string]any{"scope": map[string]string{"kind": kind, "name": name}, "reason": "nothing was seen"}
+	var now ladder
+	s.must(s.People[who].Act(s.ctx, "restore.advance", params, &now))
+	if now.Stage != stage {
+		s.Errorf("the step from %s led to %s, not %s", x.Stage, now.Stage, stage)
+	}
+}
+
+// TestP4Restore: two people of different roles and a report restore a vendor,
+// stage by stage; nothing old opens again in any of them.
+func TestP4Restore(t *testing.T) {
+	s := newStory(t, rig.Options{Config: shortStays})
+	s.grant("ana", "pump", time.Hour)
+	order := s.suspend("vendor", rig.Acme, "breach notice")
+	params := restoration("vendor", rig.Acme, order.ID)
+	s.must(s.People["cleo"].Act(s.ctx, "restore", params, nil))
+	refused(t, s.People["cleo"].Act(s.ctx, "restore", params, nil))
+	if status, out, _ := s.ssh("ana", "pump", "echo half"); status == 0 || out != "" {
+		t.Error("one signature of two opened the gate")
+	}
+	s.must(s.People["ben"].Act(s.ctx, "restore", params, nil))
+	old := func(stage string) {
+		t.Helper()
+		if status, out, errOut := s.ssh("ana", "pump", "echo old"); status == 0 || out != "" {
+			t.Errorf("%s: an SSH key of before the breach got in: %d %q %s", stage, status, out, errOut)
+		}
+	}
+	old("watch-only")
+	refused(t, s.People["ana"].Login(s.ctx))
+	refused(t, s.People["ben"].Act(s.ctx, "restore.advance", map[string]any{"scope": params["scope"], "reason": "at once"}, nil))
+
+	known, err := s.KnownHosts()
+	s.must(err)
+	before := s.Clients["ana"]
+	s.Clients["ana"], err = rig.NewClient(t.TempDir(), known)
+	s.must(err)
+	s.must(s.Join(s.ctx, "ana"))
+	s.must(s.People["ana"].Act(s.ctx, "sshkey.add", map[string]string{"key": s.Clients["ana"].PublicKey, "label": "laptop"}, nil))
+	g := s.grant("ana", "pump", time.Hour)
+	if status, out, errOut := s.ssh("ana", "pump", "echo early"); status == 0 || out != "" || !strings.Contains(errOut, "watch-only") {
+		t.Errorf("watch-only let in, or did not say so: %d %q %s", status, out, errOut)
+	}
+	vendors, err := s.CLI(s.ctx, "vendors")
+	s.must(err)
+	says(t, "the list of vendors", vendors.Out, "watch-only", "NEXT FROM")
+
+	s.advanced("vendor", rig.Acme, order.ID, "ben", "supervised")
+	s.advanced("vendor", rig.Acme, order.ID, "cleo", "normal")
+	mine := s.Clients["ana"]
+	s.Clients["ana"] = before
+	old("normal")
+	s.Clients["ana"] = mine
+	if status, out, errOut := s.run("ana", "pump", g.ID, "echo anew"); status != 0 || out != "anew\n" {
+		t.Errorf("enrolled and granted anew: %d %q %s", status, out, errOut)
+	}
+	s.told("restoration.stage", "nothing was seen")
+	s.verified()
+}
