@@ -1,0 +1,284 @@
+package httpsproxy
+
+import (
+	"compress/gzip"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/portcullis/portcullis/gateway"
+	"github.com/portcullis/portcullis/gateway/httpsproxy/capture"
+)
+
+// buffers are for bodies on their way to browsers.
+type buffers struct{ pool sync.Pool }
+
+func (b *buffers) get() *[chunk]byte {
+	if p, ok := b.pool.Get().(*[chunk]byte); ok {
+		return p
+	}
+	return new([chunk]byte)
+}
+
+func (b *buffers) put(p *[chunk]byte) { b.pool.Put(p) }
+
+const sniffed = 512 // bytes that tell a type (net/http.DetectContentType)
+
+// answer shows the target's answer, if the abilities let it.
+func (x *exchange) answer(res *http.Response) {
+	c := x.c
+	buf := c.p.bodies.get()
+	defer c.p.bodies.put(buf)
+	kind, first, err := x.kind(res, buf)
+	if err != nil {
+		x.failed(err)
+		return
+	}
+	file, isFile := saved(res.Header, kind, x.path)
+	isFile = isFile && hasBody(x.r.Method, res)
+	if !isFile {
+		file = ""
+	}
+	rec := gateway.HTTPRecord{Part: gateway.HTTPResponse, N: x.n, Proto: res.Proto, Status: res.StatusCode, Header: c.capture.Fields(res.Header), File: file}
+	if no := x.judgeAnswer(res, isFile); no != nil {
+		rec.Refused, rec.Rule = no.Sentence(), no.Rule
+		if !x.ends(c.record(rec)) {
+			x.told(no)
+		}
+		x.end("")
+		return
+	}
+	encoding, clean, err := c.unpack(res, kind)
+	if err != nil {
+		x.failed(err)
+		return
+	}
+	if x.ends(c.record(rec)) {
+		return
+	}
+	x.out = c.capture.Body(kind, encoding, clean)
+	s := &shown{x: x, res: res, buf: buf[:], tally: tally{c: c, part: gateway.HTTPShown, n: x.n, acc: x.out}, left: res.ContentLength}
+	if clean && c.scrub != nil {
+		s.scrub = c.scrub.Stream()
+	}
+	if isFile {
+		s.limit = c.abilities.MaxDownload
+	}
+	s.run(first)
+}
+
+// kind is the answer's type. Where the target names none, its first bytes tell,
+// as they tell browsers; they are returned, in buf.
+func (x *exchange) kind(res *http.Response, buf *[chunk]byte) (kind string, first []byte, err error) {
+	if kind = res.Header.Get("Content-Type"); kind != "" || !hasBody(x.r.Method, res) {
+		return kind, nil, nil
+	}
+	n, err := io.ReadAtLeast(res.Body, buf[:sniffed], 1)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", nil, err
+	}
+	return http.DetectContentType(buf[:n]), buf[:n], nil
+}
+
+func hasBody(method string, res *http.Response) bool {
+	return method != http.MethodHead && res.ContentLength != 0 && res.StatusCode != http.StatusNoContent && res.StatusCode != http.StatusNotModified
+}
+
+func (x *exchange) judgeAnswer(res *http.Response, isFile bool) *gateway.Error {
+	if !isFile {
+		return nil
+	}
+	q := gateway.HTTPAsk{Method: x.r.Method, Path: x.path, Download: true}
+	if no := x.c.abilities.LetsHTTP(q); no != nil {
+		return no
+	}
+	if limit := x.c.abilities.MaxDownload; limit > 0 && sizeOf(res) > limit {
+		return tooLarge("download", limit)
+	}
+	return nil
+}
+
+// unpack undoes gzip where an answer must be looked through, although the
+// target was asked for none. What it is packed in besides cannot be looked
+// through, so it is not shown.
+func (c *console) unpack(res *http.Response, kind string) (encoding string, clean bool, err error) {
+	clean = c.scrub != nil && isText(kind)
+	encoding = strings.ToLower(strings.TrimSpace(strings.Join(res.Header["Content-Encoding"], ",")))
+	if encoding == "" || encoding == "identity" || !clean && !capture.Structured(kind) || res.Body == http.NoBody || res.ContentLength == 0 {
+		return encoding, clean, nil
+	}
+	if encoding != "gzip" && encoding != "x-gzip" || res.StatusCode == http.StatusPartialContent {
+		if !clean {
+			return encoding, false, nil // no secret of ours can be in it, and nothing of it is kept
+		}
+		return "", false, &gateway.Error{Code: gateway.CodeUnavailable, Rule: "encoding", Text: "the console answered in an encoding that was not asked for and cannot be looked through", Next: "tell the operator"}
+	}
+	plain, err := gzip.NewReader(res.Body)
+	if err != nil {
+		return "", false, err
+	}
+	res.Body = struct {
+		io.Reader
+		io.Closer
+	}{plain, res.Body}
+	res.ContentLength = -1
+	for _, name := range []string{"Content-Encoding", "Content-Length", "Content-Md5", "Digest", "Content-Digest", "Accept-Ranges"} {
+		res.Header.Del(name)
+	}
+	return "", clean, nil
+}
+
+// shown is an answer's body on its way to the browser.
+type shown struct {
+	tally
+	x     *exchange
+	res   *http.Response
+	buf   []byte
+	scrub *capture.Stream // nil: it passes as it came
+	limit int64           // of a file; 0: none
+	left  int64           // of what was announced; negative: unknown
+
+	announced map[string]bool // trailers
+	renew     time.Time       // when the bound on a stalled browser is set anew
+}
+
+var errTooLong = errors.New("longer than the grant lets")
+
+// run shows head, body and trailers.
+func (s *shown) run(first []byte) {
+	x, h := s.x, s.x.w.Header()
+	s.c.forBrowser(h, s.res.Header)
+	for name := range s.res.Trailer {
+		if s.announced == nil {
+			s.announced = map[string]bool{}
+		}
+		s.announced[name] = true
+		h.Add("Trailer", name)
+	}
+	defer s.unbound()
+	x.w.WriteHeader(s.res.StatusCode)
+	if s.left < 0 && x.r.Method != http.MethodHead { // the head may be all there is for a while
+		s.flush()
+	}
+	if err := s.body(first); err != nil {
+		cut := "the console broke off"
+		switch {
+		case s.c.cause() != nil:
+			cut = s.c.cause().Error()
+		case errors.Is(err, errTooLong):
+			no := tooLarge("download", s.limit)
+			cut = no.Text
+			s.c.live.Refuse(x.r.Context(), "https "+x.r.Method, no.Sentence())
+		case x.r.Context().Err() != nil:
+			cut = "the browser left"
+		}
+		x.end(cut)
+		panic(http.ErrAbortHandler)
+	}
+	s.trailers()
+	x.end("")
+}
+
+func (s *shown) body(first []byte) error {
+	if len(first) > 0 {
+		if err := s.show(first); err != nil {
+			return err
+		}
+	}
+	for {
+		n, err := s.res.Body.Read(s.buf)
+		if n > 0 {
+			if err := s.show(s.buf[:n]); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if s.scrub != nil {
+		if rest := s.scrub.Rest(); len(rest) > 0 {
+			if err := s.write(rest); err != nil {
+				return err
+			}
+		}
+	}
+	return s.rest()
+}
+
+// show passes one piece, after it was recorded.
+func (s *shown) show(p []byte) error {
+	if s.limit > 0 && s.acc.Bytes()+int64(len(p)) > s.limit {
+		return errTooLong
+	}
+	if s.left >= 0 {
+		s.left -= int64(len(p))
+	}
+	if s.scrub != nil {
+		if p = s.scrub.Next(p); len(p) == 0 {
+			return nil
+		}
+	}
+	return s.write(p)
+}
+
+func (s *shown) write(p []byte) error {
+	if err := s.pass(p); err != nil {
+		return err
+	}
+	slow := s.left > 0 && len(p) < 4<<10
+	s.stalled()
+	if _, err := s.x.w.Write(p); err != nil {
+		return err
+	}
+	if s.left < 0 || slow {
+		s.flush()
+	}
+	return nil
+}
+
+func (s *shown) flush() {
+	_ = http.NewResponseController(s.x.w).Flush() // a browser that has gone is seen by the next write
+}
+
+// trailers shows what came behind the body (RFC 9110 clause 6.5).
+func (s *shown) trailers() {
+	if len(s.res.Trailer) == 0 {
+		return
+	}
+	s.flush() // or the server announces a length
+	h := s.x.w.Header()
+	for name, values := range s.res.Trailer {
+		if !s.announced[name] {
+			name = http.TrailerPrefix + name
+		}
+		for _, v := range values {
+			h.Add(name, s.c.scrub.String(v))
+		}
+	}
+}
+
+// stalled bounds how long a browser may take nothing of what it is sent. There
+// is no bound on the whole.
+func (s *shown) stalled() {
+	if s.left == 0 {
+		return
+	}
+	if now := time.Now(); now.After(s.renew) {
+		s.renew = now.Add(BodyIdleTime / 4)
+		_ = http.NewResponseController(s.x.w).SetWriteDeadline(now.Add(BodyIdleTime))
+	}
+}
+
+// unbound lifts the bound: the connection may carry other exchanges.
+func (s *shown) unbound() {
+	if !s.renew.IsZero() {
+		_ = http.NewResponseController(s.x.w).SetWriteDeadline(time.Time{})
+	}
+}

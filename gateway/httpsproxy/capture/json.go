@@ -1,0 +1,214 @@
+package capture
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"hash"
+)
+
+// maxDepth is how deep JSON may nest; what is deeper is not kept.
+const maxDepth = 512
+
+// jsonState is what the next byte is part of.
+type jsonState int
+
+const (
+	jsonBetween jsonState = iota // values, commas, brackets
+	jsonString                   // a string that is kept
+	jsonSecret                   // the value of a secret name
+	jsonLost                     // too deep to follow: nothing is kept any more
+)
+
+// jsonRedactor replaces the values of secret names while JSON passes in pieces
+// of any size. It is a lexer and no parser: what is no JSON passes as it came.
+type jsonRedactor struct {
+	c     *Capture
+	state jsonState
+	stack []byte // '{' and '[' that are open
+	key   []byte // of the string under way, if it is a name
+	named bool   // the string under way is a name
+	ripe  bool   // the last name was secret, and its colon has come
+	last  bool   // the last name was secret
+	esc   bool   // the byte before was a backslash
+
+	mac    hash.Hash // over the secret value under way
+	depth  int       // brackets open within it
+	quoted bool      // within it: a string
+	begun  bool      // within it: its first byte has come
+}
+
+func (j *jsonRedactor) next(p []byte) []byte {
+	out := make([]byte, 0, len(p)+64)
+	for len(p) > 0 {
+		var n int
+		switch j.state {
+		case jsonBetween:
+			n, out = j.between(p, out)
+		case jsonString:
+			n, out = j.text(p, out)
+		case jsonSecret:
+			n, out = j.hide(p, out)
+		default:
+			return out
+		}
+		p = p[n:]
+	}
+	return out
+}
+
+// rest ends a secret that the body's end cut off.
+func (j *jsonRedactor) rest() []byte {
+	if j.state != jsonSecret || !j.begun {
+		return nil
+	}
+	return j.reveal(nil)
+}
+
+func (j *jsonRedactor) between(p, out []byte) (int, []byte) {
+	c := p[0]
+	if j.ripe && c != ' ' && c != '\t' && c != '\n' && c != '\r' {
+		j.ripe, j.last = false, false
+		j.state, j.mac, j.depth, j.quoted, j.begun = jsonSecret, hmac.New(sha256.New, j.c.key), 0, false, false
+		return 0, out
+	}
+	switch c {
+	case '"':
+		j.state, j.esc, j.key = jsonString, false, j.key[:0]
+		j.named = len(j.stack) > 0 && j.stack[len(j.stack)-1] == '{' && !j.afterColon()
+	case '{', '[':
+		if len(j.stack) >= maxDepth {
+			j.state = jsonLost
+			return len(p), out
+		}
+		j.colon(false)
+		j.stack = append(j.stack, c)
+	case '}', ']':
+		if len(j.stack) > 0 {
+			j.stack = j.stack[:len(j.stack)-1]
+		}
+		j.colon(false)
+	case ':':
+		j.ripe = j.last
+		j.colon(true)
+	case ',':
+		j.colon(false)
+	}
+	return 1, append(out, c)
+}
+
+// A '{' on the stack becomes a '(' between a colon and the value's end, so that
+// a string there is known for no name.
+func (j *jsonRedactor) colon(on bool) {
+	if n := len(j.stack); n > 0 && on && j.stack[n-1] == '{' {
+		j.stack[n-1] = '('
+	} else if n > 0 && !on && j.stack[n-1] == '(' {
+		j.stack[n-1] = '{'
+	}
+}
+
+func (j *jsonRedactor) afterColon() bool { return len(j.stack) > 0 && j.stack[len(j.stack)-1] == '(' }
+
+func (j *jsonRedactor) text(p, out []byte) (int, []byte) {
+	n := 0
+	for n < len(p) {
+		if j.esc {
+			j.esc = false
+			n++
+			continue
+		}
+		i := bytes.IndexAny(p[n:], `"\`)
+		if i < 0 {
+			n = len(p)
+			break
+		}
+		n += i + 1
+		if p[n-1] == '\\' {
+			j.esc = true
+			continue
+		}
+		j.grow(p[:n-1])
+		j.state, j.last = jsonBetween, j.named && j.secret()
+		if !j.named {
+			j.last = false
+		}
+		return n, append(out, p[:n]...)
+	}
+	j.grow(p[:n])
+	return n, append(out, p[:n]...)
+}
+
+// grow keeps the name under way, as far as it can matter.
+func (j *jsonRedactor) grow(p []byte) {
+	if j.named && len(j.key) <= maxName {
+		j.key = append(j.key, p[:min(len(p), maxName+1-len(j.key))]...)
+	}
+}
+
+func (j *jsonRedactor) secret() bool {
+	name := string(j.key)
+	if bytes.IndexByte(j.key, '\\') >= 0 {
+		var plain string
+		if json.Unmarshal(append(append([]byte{'"'}, j.key...), '"'), &plain) != nil {
+			return true // nobody can say what it names
+		}
+		name = plain
+	}
+	return j.c.names.secret(name)
+}
+
+// hide takes bytes of a secret value: a string, a number, a word, or all that a
+// pair of brackets holds.
+func (j *jsonRedactor) hide(p, out []byte) (int, []byte) {
+	from := 0 // the quotes around a string are no part of it
+	for i, c := range p {
+		switch {
+		case j.quoted && j.esc:
+			j.esc = false
+		case j.quoted && c == '\\':
+			j.esc = true
+		case j.quoted && c == '"':
+			j.quoted = false
+			if j.depth == 0 {
+				j.take(p[from:i])
+				return i + 1, j.reveal(out)
+			}
+		case j.quoted:
+		case c == '"' && (j.depth > 0 || !j.begun && i == 0):
+			j.quoted, j.esc = true, false
+			if j.depth == 0 {
+				from, j.begun = 1, true
+			}
+		case c == '{' || c == '[':
+			j.depth++
+		case j.depth > 0 && (c == '}' || c == ']'):
+			if j.depth--; j.depth == 0 {
+				j.take(p[:i+1])
+				return i + 1, j.reveal(out)
+			}
+		case j.depth == 0 && (c == ',' || c == '}' || c == ']' || c <= ' '): // behind a number or a word
+			j.take(p[:i])
+			return i, j.reveal(out)
+		}
+	}
+	j.take(p[from:])
+	return len(p), out
+}
+
+func (j *jsonRedactor) take(p []byte) {
+	if len(p) > 0 {
+		j.begun = true
+		j.mac.Write(p)
+	}
+}
+
+func (j *jsonRedactor) reveal(out []byte) []byte {
+	j.state = jsonBetween
+	out = append(out, '"')
+	out = append(out, Redacted...)
+	out = hex.AppendEncode(out, j.mac.Sum(nil)[:digestLen])
+	j.mac = nil
+	return append(out, '"')
+}

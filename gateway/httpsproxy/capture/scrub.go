@@ -1,0 +1,137 @@
+package capture
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"html"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// MinScrub is the shortest secret that is looked for: what is shorter is part
+// of ordinary words, and pages would fall to pieces.
+const MinScrub = 8
+
+// Scrubber replaces a secret, in each spelling that programs write it in, by
+// as many asterisks: a length that was announced stays true. A nil one
+// replaces nothing.
+type Scrubber struct {
+	spellings [][]byte // longest first
+}
+
+// NewScrubber looks for the secrets, as they are, escaped for URLs, JSON and
+// HTML, and in Base64. It is nil where none is long enough.
+func NewScrubber(secrets ...string) *Scrubber {
+	s := &Scrubber{}
+	for _, x := range secrets {
+		if len(x) < MinScrub {
+			continue
+		}
+		quoted, err := json.Marshal(x)
+		if err != nil { // strings always marshal
+			continue
+		}
+		for _, y := range []string{
+			x, url.QueryEscape(x), url.PathEscape(x), html.EscapeString(x), string(quoted[1 : len(quoted)-1]),
+			base64.StdEncoding.EncodeToString([]byte(x)), base64.RawStdEncoding.EncodeToString([]byte(x)), base64.RawURLEncoding.EncodeToString([]byte(x)),
+		} {
+			if !slices.ContainsFunc(s.spellings, func(b []byte) bool { return string(b) == y }) {
+				s.spellings = append(s.spellings, []byte(y))
+			}
+		}
+	}
+	if len(s.spellings) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(s.spellings, func(a, b []byte) int { return len(b) - len(a) })
+	return s
+}
+
+// String is v without the secret.
+func (s *Scrubber) String(v string) string {
+	if s == nil {
+		return v
+	}
+	for _, x := range s.spellings {
+		if strings.Contains(v, string(x)) {
+			v = strings.ReplaceAll(v, string(x), strings.Repeat("*", len(x)))
+		}
+	}
+	return v
+}
+
+// Mask overwrites the secret in p, and reports whether it stood there.
+func (s *Scrubber) Mask(p []byte) bool {
+	if s == nil {
+		return false
+	}
+	found := false
+	for _, x := range s.spellings {
+		for at := 0; ; {
+			i := bytes.Index(p[at:], x)
+			if i < 0 {
+				break
+			}
+			found = true
+			at += i
+			for j := range x {
+				p[at+j] = '*'
+			}
+			at += len(x)
+		}
+	}
+	return found
+}
+
+// open is how many bytes at the end of p may be the beginning of the secret.
+func (s *Scrubber) open(p []byte) int {
+	longest := 0
+	for _, x := range s.spellings {
+		for n := min(len(x)-1, len(p)); n > longest; n-- {
+			if p[len(p)-n] == x[0] && bytes.HasPrefix(x, p[len(p)-n:]) {
+				longest = n
+			}
+		}
+	}
+	return longest
+}
+
+// Stream is a Scrubber over a body that comes in pieces. The zero value passes
+// everything.
+type Stream struct {
+	s    *Scrubber
+	held []byte // may be the beginning of a secret; shorter than the longest spelling
+	Hit  bool   // the secret was found
+}
+
+// Stream begins a body.
+func (s *Scrubber) Stream() *Stream { return &Stream{s: s} }
+
+// Next returns what may pass now. It overwrites p, and what it returns is
+// p's or its own until the next call.
+func (t *Stream) Next(p []byte) []byte {
+	if t.s == nil {
+		return p
+	}
+	if len(t.held) > 0 {
+		p = append(t.held, p...)
+		t.held = nil
+	}
+	if t.s.Mask(p) {
+		t.Hit = true
+	}
+	if n := t.s.open(p); n > 0 {
+		t.held = append([]byte(nil), p[len(p)-n:]...)
+		p = p[:len(p)-n]
+	}
+	return p
+}
+
+// Rest is what was held back when the body has ended.
+func (t *Stream) Rest() []byte {
+	p := t.held
+	t.held = nil
+	return p
+}

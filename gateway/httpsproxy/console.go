@@ -1,0 +1,203 @@
+package httpsproxy
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"github.com/portcullis/portcullis/gateway"
+	"github.com/portcullis/portcullis/gateway/httpsproxy/capture"
+)
+
+// console is one session, from the proof of its account to its end.
+type console struct {
+	p         *Proxy
+	live      Live
+	ch        Channel
+	abilities gateway.Abilities
+	host      string // of the engineer's browser, without port
+	names     names
+	proof     *proof
+	capture   *capture.Capture
+	scrub     *capture.Scrubber
+	targets   *targetSockets
+	transport *http.Transport
+	key       []byte // of the recording's digests
+	count     atomic.Uint32
+
+	mu        sync.Mutex
+	over      bool
+	exchanges int
+	browsers  map[*browser]struct{}
+	relays    map[*relay]struct{}
+	cookie    secretHash // zero: nobody has come yet
+	told      []string   // the last notices
+}
+
+// newConsole dials the target, proves the account, and begins the channel. The
+// error is the cause that the session ends with.
+func (p *Proxy) newConsole(ctx context.Context, live Live) (*console, error) {
+	t := live.Target()
+	c := &console{
+		p: p, live: live, abilities: live.Abilities(), host: t.Name + "." + p.c.Apps, targets: &targetSockets{}, key: make([]byte, 32),
+		browsers: map[*browser]struct{}{}, relays: map[*relay]struct{}{},
+	}
+	_, _ = rand.Read(c.key) // it never fails (crypto/rand)
+	c.names = newNames(t, p.origin(c.host))
+	if err := live.Attach(c.targets); err != nil {
+		return nil, err
+	}
+	if err := live.AttachClient((*clientSide)(c), (*clientSide)(c).farewell); err != nil {
+		return nil, err
+	}
+	if err := c.prove(ctx); err != nil {
+		return nil, err
+	}
+	if err := live.Up(ctx); err != nil {
+		return nil, err
+	}
+	var err error
+	c.ch, err = live.Channel(ctx, gateway.Channel{Kind: gateway.ChannelHTTPS})
+	return c, err
+}
+
+// origin is how browsers name a console (RFC 6454).
+func (p *Proxy) origin(host string) string {
+	scheme := "https://"
+	if p.c.Insecure {
+		scheme = "http://"
+	}
+	if p.c.Port != "" {
+		return scheme + host + ":" + p.c.Port
+	}
+	return scheme + host
+}
+
+// tend keeps what the session tells, and remembers why it ended.
+func (c *console) tend() {
+	defer c.p.running.Done()
+	for {
+		select {
+		case s := <-c.live.Notices():
+			c.mu.Lock()
+			c.told = append(c.told, s)
+			c.told = c.told[max(0, len(c.told)-maxNotices):]
+			c.mu.Unlock()
+		case <-c.live.Context().Done():
+			c.ended()
+			<-c.live.Done()
+			c.transport.CloseIdleConnections()
+			return
+		}
+	}
+}
+
+// ended makes dead ends of the cookie and of a link that was not used.
+func (c *console) ended() {
+	c.mu.Lock()
+	c.over = true
+	hash := c.cookie
+	c.mu.Unlock()
+	p := c.p
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for h, l := range p.links {
+		if l.console == c {
+			delete(p.links, h)
+		}
+	}
+	if hash == (secretHash{}) || p.consoles[hash] != c {
+		return
+	}
+	delete(p.consoles, hash)
+	if len(p.ended) >= MaxEnded { // any of them: its browser gets the page for those who were never here
+		for h := range p.ended {
+			delete(p.ended, h)
+			break
+		}
+	}
+	p.ended[hash] = ending{c.live.Target().Name, c.cause(), p.c.Now().Add(EndedTime)}
+}
+
+// cause is why the session has ended; nil: it has not.
+func (c *console) cause() *gateway.Ended {
+	err := context.Cause(c.live.Context())
+	if err == nil {
+		return nil
+	}
+	var e *gateway.Ended
+	if errors.As(err, &e) {
+		return e
+	}
+	return &gateway.Ended{Reason: gateway.EndFault}
+}
+
+func (c *console) overError() *gateway.Error {
+	why := c.cause()
+	if why == nil {
+		why = &gateway.Ended{Reason: gateway.EndFault}
+	}
+	return endedError(why)
+}
+
+func endedError(why *gateway.Ended) *gateway.Error {
+	return &gateway.Error{Code: gateway.CodeSignIn, Rule: string(why.Reason), Text: "this session has ended: " + why.Error(), Next: "open it anew from the gateway's pages, if a grant of yours is still open"}
+}
+
+// clientSide is the browser's side of a console, as the session ends it.
+type clientSide console
+
+// farewell tells every WebSocket why; everything else is simply cut, and the
+// next request is answered with the closing page.
+func (s *clientSide) farewell(why *gateway.Ended) {
+	c := (*console)(s)
+	for _, r := range c.closing() {
+		r.bye(closePolicy, why.Error())
+	}
+}
+
+// closing lets nothing new in.
+func (c *console) closing() []*relay {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over = true
+	list := make([]*relay, 0, len(c.relays))
+	for r := range c.relays {
+		list = append(list, r)
+	}
+	return list
+}
+
+// Close ends every connection that carries an exchange of the session or
+// carried the last one.
+func (s *clientSide) Close() error {
+	c := (*console)(s)
+	for _, r := range c.closing() {
+		r.cut()
+	}
+	c.mu.Lock()
+	list := make([]*browser, 0, len(c.browsers))
+	for b := range c.browsers {
+		list = append(list, b)
+	}
+	clear(c.browsers)
+	c.mu.Unlock()
+	for _, b := range list {
+		b.mu.Lock()
+		ours := b.uses[c] > 0 || b.last == c
+		b.mu.Unlock()
+		if ours {
+			b.abort()
+		}
+	}
+	return nil
+}
+
+// Part is farewell and Close at once, for a sweep over hundreds of sessions.
+func (s *clientSide) Part(why *gateway.Ended, _ <-chan struct{}) {
+	s.farewell(why)
+	_ = s.Close()
+}

@@ -1,0 +1,85 @@
+package httpsproxy
+
+import (
+	"net/http"
+	"strings"
+)
+
+// appCookie is the cookie of one console's session. Under TLS its prefix makes
+// browsers take it from its own host alone, so that no sister host can set it.
+const (
+	appCookie    = "portcullis-app"
+	hostPrefix   = "__Host-"
+	gatewayNames = "portcullis" // no target sets or sees a cookie that begins so
+)
+
+func (p *Proxy) cookieName() string {
+	if p.c.Insecure {
+		return appCookie
+	}
+	return hostPrefix + appCookie
+}
+
+func (p *Proxy) setCookie(w http.ResponseWriter, value string, age int) {
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // only the demo, under localhost, has no TLS
+		Name: p.cookieName(), Value: value, Path: "/", MaxAge: age, HttpOnly: true, Secure: !p.c.Insecure, SameSite: http.SameSiteLaxMode,
+	})
+}
+
+type cookie struct{ name, value string }
+
+// gatewayCookie reports whether a cookie of that name is the gateway's.
+// Browsers compare prefixes without regard to case.
+func gatewayCookie(name string) bool {
+	name = strings.ToLower(strings.TrimSpace(name))
+	name = strings.TrimPrefix(strings.TrimPrefix(name, "__host-"), "__secure-")
+	return strings.HasPrefix(name, gatewayNames)
+}
+
+// splitCookies parts what a browser sends into what the target may see, as one
+// line, and the gateway's own. held are names that the gateway itself answers
+// for.
+func splitCookies(lines []string, held func(name string) bool) (kept string, own []cookie) {
+	var b strings.Builder
+	for _, line := range lines {
+		for pair := range strings.SplitSeq(line, ";") {
+			pair = strings.TrimSpace(pair)
+			name, value, _ := strings.Cut(pair, "=")
+			switch {
+			case pair == "":
+			case gatewayCookie(name) || name == "" && gatewayCookie(value):
+				own = append(own, cookie{name, value})
+			case held != nil && held(name):
+			default:
+				if b.Len() > 0 {
+					b.WriteString("; ")
+				}
+				b.WriteString(pair)
+			}
+		}
+	}
+	return b.String(), own
+}
+
+// appSetCookie is a target's Set-Cookie as the browser gets it: without Domain,
+// so that it stays on the console's own host. It is empty for a cookie that is
+// named like the gateway's, or has no name and could be read as one.
+func appSetCookie(line string) (name, rewritten string) {
+	pair, attributes, _ := strings.Cut(line, ";")
+	name, value, has := strings.Cut(pair, "=")
+	name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+	if !has || name == "" || gatewayCookie(name) || strings.ContainsAny(pair, "\x00\r\n") {
+		return name, ""
+	}
+	var b strings.Builder
+	b.WriteString(name + "=" + value)
+	for a := range strings.SplitSeq(attributes, ";") {
+		a = strings.TrimSpace(a)
+		key, _, _ := strings.Cut(a, "=")
+		if a == "" || strings.EqualFold(strings.TrimSpace(key), "Domain") {
+			continue
+		}
+		b.WriteString("; " + a)
+	}
+	return name, b.String()
+}

@@ -1,0 +1,87 @@
+package httpsproxy
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+
+	"github.com/portcullis/portcullis/gateway"
+	"github.com/portcullis/portcullis/gateway/statement"
+)
+
+// Access brings the touch.
+type Access interface {
+	// TakeTicket takes a touch that was given ahead in that login; false: there
+	// is none.
+	TakeTicket(ctx context.Context, p gateway.Person, grantID, login string) (statement.Signed, bool, error)
+}
+
+// Sessions opens sessions.
+type Sessions interface {
+	// Open answers with a *gateway.Error whose sentence the person may read,
+	// and has written the event then.
+	Open(ctx context.Context, o Opening) (Live, error)
+	// Refuse writes the event of a proven person who got no session.
+	Refuse(ctx context.Context, r Refusal)
+}
+
+// Opening is what is known when a session is asked for.
+type Opening struct {
+	Touch     statement.Signed
+	Ticket    bool
+	Person    string
+	Grant     string
+	Protocol  gateway.TargetKind
+	Transport string // empty: a browser's connections come and go
+	Source    string // address:port
+	Client    string // User-Agent, printable
+}
+
+// Refusal is a person who got no session.
+type Refusal struct {
+	Person, Vendor, Target, Account, Grant, Source, Rule, Sentence string
+}
+
+// Credential proves the account to the target. The proxy holds it while the
+// session lives, since every request and every connection proves it anew; it
+// never reaches the engineer's browser (P7).
+type Credential struct {
+	Proof       gateway.ProofKind
+	Login       string
+	Secret      string           // password, value of the header, token, client secret
+	Certificate *tls.Certificate // ProofCertificate, ProofKey
+}
+
+// Live is an open session. Its context is cancelled with a *gateway.Ended.
+type Live interface {
+	ID() string
+	Context() context.Context
+	Target() gateway.Target
+	Account() gateway.Account
+	Abilities() gateway.Abilities
+	// Credential may be asked again, when a certificate has run out.
+	Credential(ctx context.Context) (Credential, error)
+	// Attach and AttachClient hand over what the session closes at its end; they
+	// refuse once it is ending.
+	Attach(c io.Closer) error
+	AttachClient(c io.Closer, farewell func(*gateway.Ended)) error
+	Up(ctx context.Context) error
+	// Channel judges and begins the one channel of the session.
+	Channel(ctx context.Context, ch gateway.Channel) (Channel, error)
+	Refuse(ctx context.Context, what, sentence string) // writes the event
+	Notices() <-chan string
+	End(reason gateway.EndReason, by, detail string)
+	Done() <-chan struct{}
+}
+
+// Channel records. Its methods may be called from many goroutines.
+type Channel interface {
+	// Exchange returns after the record is written. body stands in it for the
+	// parts sent, shown and message, and is not kept by the callee. An error
+	// means that what the record tells must not pass.
+	Exchange(r gateway.HTTPRecord, body []byte) error
+	// Hold waits while the session is frozen. An error means that it ended.
+	Hold() error
+	// Exit tells that the channel does not run any more.
+	Exit(status *uint32, signal string)
+}
