@@ -41,7 +41,7 @@ func TestClientCertificateIsTakenByAConsole(t *testing.T) {
 	if leaf.NotAfter.After(from.Add(time.Hour+time.Second)) || leaf.NotBefore.Before(from.Add(-certs.Leeway-time.Second)) {
 		t.Errorf("valid from %s to %s", leaf.NotBefore, leaf.NotAfter)
 	}
-	web, _, err := a.Web("console.example")
+	web, _, err := a.Web("console.example", "")
 	must(t, err)
 	if err := handshake(t, ca, web, *c.HTTP.Certificate); err != nil {
 		t.Errorf("the console refuses it: %v", err)
@@ -96,7 +96,7 @@ func TestHeldForConsoles(t *testing.T) {
 		return path
 	}
 	a, _ := open(t)
-	web, _, err := a.Web("console.example")
+	web, _, err := a.Web("console.example", "")
 	must(t, err)
 	der, err := x509.MarshalPKCS8PrivateKey(web.PrivateKey)
 	must(t, err)
@@ -160,7 +160,7 @@ func handshake(t *testing.T, ca []byte, web, client tls.Certificate) error {
 	go func() {
 		done <- tls.Server(far, &tls.Config{Certificates: []tls.Certificate{web}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool}).HandshakeContext(t.Context())
 	}()
-	conn := tls.Client(near, &tls.Config{InsecureSkipVerify: true, GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &client, nil }}) //nolint:gosec // whom it trusts is not what is tested
+	conn := tls.Client(near, &tls.Config{InsecureSkipVerify: true, GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &client, nil }}) //nolint:gosec,forbidigo // whom it trusts is not what is tested
 	if err := conn.HandshakeContext(t.Context()); err != nil {
 		return err
 	}

@@ -33,7 +33,9 @@ var (
 // authority, and returns that authority in PEM: what a closed network's
 // browsers import once. It is an ECDSA P-256 authority, since browsers take no
 // Ed25519 certificates; its key is derived from the vault's "web-ca" key.
-func (a *Authority) Web(host string) (tls.Certificate, []byte, error) {
+// apps, where it is not empty, is the domain whose names the certificate is for
+// as well, one label deep.
+func (a *Authority) Web(host, apps string) (tls.Certificate, []byte, error) {
 	caKey, err := derived(a.web, "web-ca", "portcullis web authority v1")
 	if err != nil {
 		return tls.Certificate{}, nil, err
@@ -52,6 +54,9 @@ func (a *Authority) Web(host string) (tls.Certificate, []byte, error) {
 		return tls.Certificate{}, nil, fmt.Errorf("web certificate: %q is an address; a host name is needed", host)
 	}
 	leaf.DNSNames, ca.PermittedDNSDomains = []string{host}, []string{host}
+	if apps != "" {
+		leaf.DNSNames, ca.PermittedDNSDomains = append(leaf.DNSNames, "*."+apps), append(ca.PermittedDNSDomains, apps)
+	}
 	caDER, err := x509.CreateCertificate(rand.Reader, ca, ca, caKey.Public(), caKey)
 	if err != nil {
 		return tls.Certificate{}, nil, fmt.Errorf("make web authority: %w", err)
@@ -64,7 +69,11 @@ func (a *Authority) Web(host string) (tls.Certificate, []byte, error) {
 	if err != nil {
 		return tls.Certificate{}, nil, fmt.Errorf("make web certificate: %w", err)
 	}
-	return tls.Certificate{Certificate: [][]byte{der, caDER}, PrivateKey: key}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caDER}), nil
+	made, err := x509.ParseCertificate(der)
+	if err != nil {
+		return tls.Certificate{}, nil, fmt.Errorf("read web certificate: %w", err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der, caDER}, PrivateKey: key, Leaf: made}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caDER}), nil
 }
 
 // derived is the P-256 key of an authority whose seed rests in the vault under

@@ -12,7 +12,7 @@ func TestWebCertificateHoldsForItsHostAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert, pem, err := a.Web("gate.example")
+	cert, pem, err := a.Web("gate.example", "apps.example")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,6 +27,9 @@ func TestWebCertificateHoldsForItsHostAlone(t *testing.T) {
 	if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: "gate.example"}); err != nil {
 		t.Errorf("for its own host: %v", err)
 	}
+	if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: "hmi-1.apps.example"}); err != nil {
+		t.Errorf("for a console: %v", err)
+	}
 	if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: "evil.example"}); err == nil {
 		t.Error("the certificate is good for another host")
 	}
@@ -34,7 +37,7 @@ func TestWebCertificateHoldsForItsHostAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, _, err := again.Web("gate.example")
+	second, _, err := again.Web("gate.example", "apps.example")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +51,7 @@ func TestWebCertificateHoldsForItsHostAlone(t *testing.T) {
 	if bytes.Equal(cert.Certificate[0], second.Certificate[0]) {
 		t.Error("the certificate was not made anew")
 	}
-	if _, _, err := a.Web("10.0.0.7"); err == nil {
+	if _, _, err := a.Web("10.0.0.7", ""); err == nil {
 		t.Error("a certificate for an address was made")
 	}
 }

@@ -86,12 +86,24 @@ type Listen struct {
 	Admin string `yaml:"admin,omitempty"`
 }
 
-// TLS is where the web listener's certificate comes from: files, or internal
-// (a certificate authority of our own in DATA/keys, for a closed network).
+// TLS is where the web listener's certificates come from: files (taken anew
+// when they change), acme (RFC 8555; one for the pages and one for each
+// console, when it is first asked for), or internal (a certificate authority of
+// our own in DATA/keys, for a closed network).
 type TLS struct {
-	Mode        string `yaml:"mode,omitempty"`
-	Certificate string `yaml:"certificate,omitempty"`
-	Key         string `yaml:"key,omitempty"`
+	Mode string `yaml:"mode,omitempty"`
+	// Certificate and Key are PEM files, for mode files. AppsCertificate and
+	// AppsKey are for *.APPS_DOMAIN, where the first does not name it.
+	Certificate     string `yaml:"certificate,omitempty"`
+	Key             string `yaml:"key,omitempty"`
+	AppsCertificate string `yaml:"apps_certificate,omitempty"`
+	AppsKey         string `yaml:"apps_key,omitempty"`
+	// Email, Directory and DirectoryCA are for mode acme: whom the authority
+	// writes to, the URL of its directory (Let's Encrypt's by default), and a
+	// PEM file of authorities for that URL's own TLS (the system's by default).
+	Email       string `yaml:"email,omitempty"`
+	Directory   string `yaml:"directory,omitempty"`
+	DirectoryCA string `yaml:"directory_ca,omitempty"`
 }
 
 // Identity holds the OpenID providers.
@@ -200,6 +212,9 @@ func (c *Config) check() error {
 	if _, err := netip.ParseAddr(u.Hostname()); err == nil && u.Hostname() != "127.0.0.1" {
 		return fmt.Errorf("url: %q names an address; FIDO2 keys are bound to a host name", c.URL)
 	}
+	if err := c.checkApps(u.Hostname()); err != nil {
+		return err
+	}
 	if !filepath.IsAbs(c.Data) {
 		return fmt.Errorf("data: %q is not an absolute path", c.Data)
 	}
@@ -224,6 +239,28 @@ func (c *Config) check() error {
 	}
 	_, err = c.RootKeys()
 	return err
+}
+
+// checkApps holds the consoles' domain apart from the pages' host: a console's
+// page below it could speak for it to a FIDO2 key, and plant cookies on it.
+func (c *Config) checkApps(host string) error {
+	d := c.AppsDomain
+	if d == "" {
+		return nil
+	}
+	if to, err := gateway.ParseForward(net.JoinHostPort(d, "443")); err != nil || to != net.JoinHostPort(d, "443") {
+		return fmt.Errorf("apps_domain: %q is not a DNS name in lower case, such as apps.example.org", d)
+	}
+	if _, err := netip.ParseAddr(d); err == nil {
+		return fmt.Errorf("apps_domain: %q is an address; consoles need names below a domain", d)
+	}
+	if host == "localhost" && d == host { // a trial on one machine has no other domain
+		return nil
+	}
+	if d == host || strings.HasSuffix(d, "."+host) || strings.HasSuffix(host, "."+d) {
+		return fmt.Errorf("apps_domain: %q and the pages' host %q lie one below the other; consoles need a domain beside it", d, host)
+	}
+	return nil
 }
 
 // checkNodes holds the list of nodes to one that each of them can share.
@@ -267,17 +304,27 @@ func (c *Config) checkLater() error {
 }
 
 func (c *Config) checkTLS() error {
-	switch {
-	case c.plain() && c.TLS != TLS{}:
-		return errors.New("tls: url is http://, so no certificate is used; remove it or make url https://")
-	case c.plain(), c.TLS.Mode == "internal" && c.TLS.Certificate == "" && c.TLS.Key == "":
+	if c.plain() {
+		if c.TLS != (TLS{}) {
+			return errors.New("tls: url is http://, so no certificate is used; remove it or make url https://")
+		}
 		return nil
-	case c.TLS.Mode == "files" && c.TLS.Certificate != "" && c.TLS.Key != "":
-		return nil
-	case c.TLS.Mode == "files":
-		return errors.New("tls: mode files needs both certificate and key, paths of PEM files")
 	}
-	return fmt.Errorf("tls.mode: %q with these fields is not carried by this version; files (with certificate and key) and internal are", c.TLS.Mode)
+	t := c.TLS
+	files := TLS{Certificate: t.Certificate, Key: t.Key, AppsCertificate: t.AppsCertificate, AppsKey: t.AppsKey}
+	acme := TLS{Email: t.Email, Directory: t.Directory, DirectoryCA: t.DirectoryCA}
+	switch {
+	case t.Mode == "files" && (t.Certificate == "" || t.Key == "" || (t.AppsCertificate == "") != (t.AppsKey == "")):
+		return errors.New("tls: mode files needs both certificate and key, paths of PEM files; so does apps_certificate")
+	case t.Mode == "files" && acme == TLS{}, t.Mode == "internal" && files == TLS{} && acme == TLS{}:
+		return nil
+	case t.Mode == "acme" && files == TLS{}:
+		if u, err := url.Parse(t.Directory); t.Directory != "" && (err != nil || u.Scheme != "https" || u.Host == "") {
+			return fmt.Errorf("tls.directory: %q is not an https URL", t.Directory)
+		}
+		return nil
+	}
+	return fmt.Errorf("tls.mode: %q does not go with these fields; files goes with certificate and key, acme with email and directory, internal with none", t.Mode)
 }
 
 func (c *Config) checkProviders() error {

@@ -139,6 +139,7 @@ func (g *gatewayd) localDoctor(w http.ResponseWriter, r *http.Request) error {
 	out := lookAtStore(ctx, g.cfg, g.store)
 	out = append(out, lookAtRedis(ctx, g.redis)...)
 	out = append(out, g.lookAtNodes(ctx)...)
+	out = append(out, g.lookAtCertificates()...)
 	runs := fmt.Sprintf("%s runs as node %s with %d live sessions", version(), g.cfg.Node, len(g.sessions.Live()))
 	if until := g.leaving.Load(); until != nil {
 		runs += "; it drains before a restart, opens nothing new, and ends what is left at " + moment(*until)

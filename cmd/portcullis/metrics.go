@@ -12,5 +12,14 @@ func (g *gatewayd) metrics() *prometheus.Registry {
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "portcullis_sessions_live", Help: "Sessions that are live on this node."},
 		func() float64 { return float64(len(g.sessions.Live())) }))
+	if g.serving != nil {
+		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "portcullis_certificate_until_seconds", Help: "When the web listener's certificate that ends first ends, in Unix seconds; 0 where none was served yet."}, func() float64 {
+			s, ok := g.serving.Soonest()
+			if !ok {
+				return 0
+			}
+			return float64(s.Until.Unix())
+		}))
+	}
 	return reg
 }

@@ -2,15 +2,12 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +16,7 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/portcullis/portcullis/certs"
 	"github.com/portcullis/portcullis/gateway/audit"
 	"github.com/portcullis/portcullis/gateway/cluster/handover"
 	"github.com/portcullis/portcullis/gateway/sshproxy"
@@ -84,8 +82,8 @@ type gatewayd struct {
 	carrier             *sshproxy.Proxy
 	desk                *terminal.Desk // shells in browsers
 	web, ssh, sock, adm net.Listener
-	nodes               net.Listener // for the other nodes; nil for one node
-	webTLS              *tls.Config
+	nodes               net.Listener  // for the other nodes; nil for one node
+	serving             certs.Serving // of the web listener; nil where it speaks no TLS
 
 	leaving  atomic.Pointer[time.Time] // nil, or when the last session ends before a restart
 	readyMu  sync.Mutex
@@ -184,34 +182,8 @@ func (g *gatewayd) listen(ctx context.Context) (err error) {
 	if g.web == nil || g.cfg.plain() {
 		return nil
 	}
-	g.webTLS, err = g.tlsConfig()
+	g.serving, err = g.certificates()
 	return err
-}
-
-func (g *gatewayd) tlsConfig() (*tls.Config, error) {
-	conf := &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{"h2", "http/1.1"}}
-	if g.cfg.TLS.Mode == "files" {
-		pair, err := tls.LoadX509KeyPair(g.cfg.TLS.Certificate, g.cfg.TLS.Key)
-		if err != nil {
-			return nil, fmt.Errorf("tls: %w", err)
-		}
-		conf.Certificates = []tls.Certificate{pair}
-		return conf, nil
-	}
-	u, _ := url.Parse(g.cfg.URL) // checked
-	pair, authority, err := g.keys.Web(u.Hostname())
-	if err != nil {
-		return nil, err
-	}
-	path := filepath.Join(g.cfg.Data, "web-ca.pem")
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		if err := os.WriteFile(path, authority, 0o644); err != nil {
-			return nil, err
-		}
-		g.log.Info("the pages' certificate is by this gateway's own authority; import it in the browsers", "file", path)
-	}
-	conf.Certificates = []tls.Certificate{pair}
-	return conf, nil
 }
 
 // serve answers until ctx is done, drains, and stops: live sessions ended with
@@ -227,7 +199,7 @@ func (g *gatewayd) serve(ctx context.Context, ready func()) (err error) {
 	inner, stopRooms := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRooms()
 	var keepers errgroup.Group
-	for name, run := range map[string]func(context.Context) error{"access": g.access.Run, "session": g.sessions.Run, "killswitch": g.killswitch.Run, "outofband": g.outofband.Run, "search": g.search.Run, "memory": keepTidy, "grants": g.keepGrants} {
+	for name, run := range map[string]func(context.Context) error{"access": g.access.Run, "session": g.sessions.Run, "killswitch": g.killswitch.Run, "outofband": g.outofband.Run, "search": g.search.Run, "memory": keepTidy, "certificate": g.watchCertificate, "grants": g.keepGrants} {
 		keepers.Go(func() error { return named(name, run(inner)) })
 	}
 	listeners, lctx := errgroup.WithContext(context.WithoutCancel(ctx))
@@ -293,10 +265,11 @@ func (g *gatewayd) serveWeb(ctx context.Context) error {
 	mux.Handle("/", g.across(g.pages.Handler()))
 	srv := &http.Server{
 		Handler: mux, ReadHeaderTimeout: webHeaderTimeout, ReadTimeout: webReadTimeout, IdleTimeout: webIdleTimeout, MaxHeaderBytes: webMaxHeader,
-		ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug), TLSConfig: g.webTLS,
+		ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
 	}
 	serve := func() error { return srv.Serve(g.web) }
-	if g.webTLS != nil {
+	if g.serving != nil {
+		srv.TLSConfig = g.serving.Config()
 		serve = func() error { return srv.ServeTLS(g.web, "", "") }
 	}
 	return serveHTTP(ctx, srv, serve, webLastCalls)
