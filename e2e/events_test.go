@@ -18,6 +18,9 @@ type event struct {
 	Outcome string `json:"outcome"`
 	Reason  string `json:"reason"`
 	Rule    string `json:"rule"`
+	At      int64  `json:"at_us"`
+
+	Detail map[string]string `json:"detail"`
 }
 
 // events searches the log; newest first.

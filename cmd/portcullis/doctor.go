@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/portcullis/portcullis/gateway"
+	"github.com/portcullis/portcullis/gateway/audit"
 	"github.com/portcullis/portcullis/web"
 )
 
@@ -136,7 +137,7 @@ func room(cfg Config) error {
 func (g *gatewayd) localDoctor(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), 10*time.Second)
 	defer cancel()
-	out := lookAtStore(ctx, g.cfg, g.store)
+	out := append(lookAtStore(ctx, g.cfg, g.store), lookAtSpool(g.spool)...)
 	out = append(out, lookAtRedis(ctx, g.redis)...)
 	out = append(out, g.lookAtNodes(ctx)...)
 	out = append(out, g.lookAtCertificates()...)
@@ -155,6 +156,15 @@ func (g *gatewayd) localDoctor(w http.ResponseWriter, r *http.Request) error {
 		out = append(out, finding{What: "staff", OK: true, Text: fmt.Sprintf("%d administrators have keys", admins)})
 	}
 	return answer(w, out)
+}
+
+// lookAtSpool says what waits for the store.
+func lookAtSpool(s *audit.Spool) []finding {
+	n := s.Waiting()
+	if n == 0 {
+		return nil
+	}
+	return []finding{{What: "spool", Text: fmt.Sprintf("%d things that happened wait on this node's disk for the store", n), Cure: "see to the store; they are written in their order within seconds of its return"}}
 }
 
 func (g *gatewayd) adminsWithKeys(ctx context.Context) (int, error) {

@@ -15,14 +15,9 @@ import (
 	"github.com/portcullis/portcullis/gateway/session"
 )
 
-const (
-	// drainSealing is how much longer than its drain a restart waits for what
-	// has ended to be sealed and written.
-	drainSealing = 5 * time.Second
-	// drainWriting bounds the wait for a store that does not take the event: no
-	// store keeps the operator from a restart.
-	drainWriting = 5 * time.Second
-)
+// drainSealing is how much longer than its drain a restart waits for what has
+// ended to be sealed and written.
+const drainSealing = 5 * time.Second
 
 // errLeft ends the listeners once the drain is over.
 var errLeft = errors.New("the gateway has drained")
@@ -50,11 +45,9 @@ func (g *gatewayd) leave(told, over context.Context) error {
 func (g *gatewayd) drain(ctx context.Context) {
 	until := gateway.Instant(time.Now().Add(*g.cfg.Drain))
 	live := strconv.Itoa(len(g.sessions.Live()))
-	write, cancel := context.WithTimeout(ctx, drainWriting)
-	defer cancel()
-	if err := g.audit.Append(write, audit.Event{Name: audit.GatewayDraining, Actor: "gateway", Detail: map[string]string{
+	if err := g.spool.Keep(ctx, audit.Happened{Weight: audit.Final, Events: []audit.Event{{Name: audit.GatewayDraining, Actor: "gateway", Detail: map[string]string{
 		"node": g.cfg.Node, "sessions": live, "until": until.Format(time.RFC3339),
-	}}); err != nil {
+	}}}}); err != nil { // no store and no disk keep the operator from a restart
 		g.log.Error("event not written", "event", string(audit.GatewayDraining), "error", err)
 	}
 	g.leaving.Store(&until)

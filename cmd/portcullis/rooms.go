@@ -40,7 +40,8 @@ type rooms struct {
 	store      *store.DB
 	roll       *store.Roll // nil for one node
 	audit      *audit.Log
-	checkpoint string // path of the newest signed checkpoint outside the store
+	spool      *audit.Spool // what happened while the store was away
+	checkpoint string       // path of the newest signed checkpoint outside the store
 	floor      *trust.Floor
 	chain      *trust.Chain
 	policy     *policy.Set
@@ -165,6 +166,13 @@ func (r *rooms) openStore() error {
 	r.closers = append(r.closers, r.store.Close)
 	r.roll = r.store.Roll(version())
 	r.audit = audit.NewLog(r.store.Audit(), signer.Verifier())
+	r.spool, err = audit.OpenSpool(audit.SpoolConfig{
+		Dir: filepath.Join(r.cfg.Data, "spool"), Node: r.cfg.Node, Key: r.keys.MachineKey(), Write: r.store.Write, Now: time.Now, Logger: r.log,
+	})
+	if err != nil {
+		return err
+	}
+	r.closers = append(r.closers, r.spool.Close)
 	return nil
 }
 
@@ -225,7 +233,7 @@ func (r *rooms) openSessions() (err error) {
 		return err
 	}
 	r.sessions, err = session.New(session.Config{
-		Store: r.store.Session(), Access: entitler{r.access}, Recorder: indexed{session.Vault(r.recordings), r.search}, Node: r.cfg.Node, Lease: r.cfg.Lease, Leased: true, Now: time.Now, Logger: r.log,
+		Store: r.store.Session(), Keeper: r.spool, Access: entitler{r.access}, Recorder: indexed{session.Vault(r.recordings), r.search}, Node: r.cfg.Node, Lease: r.cfg.Lease, Leased: true, Now: time.Now, Logger: r.log,
 	})
 	return err
 }
@@ -251,10 +259,13 @@ func (r *rooms) openGate() error {
 	return err
 }
 
-// recover finishes what a crash cut short, before anything listens:
-// recordings are sealed and marked, sessions found open are ended, and
-// suspensions without a report get one.
+// recover finishes what a crash cut short, before anything listens: what
+// waited for the store is written to it, recordings are sealed and marked,
+// sessions found open are ended, and suspensions without a report get one.
 func (r *rooms) recover(ctx context.Context) error {
+	if err := r.spool.Replay(ctx); err != nil {
+		return fmt.Errorf("write to the store what waited for it: %w", err)
+	}
 	found, err := r.recordings.Recover(ctx)
 	if err != nil {
 		return fmt.Errorf("recover the recordings: %w", err)

@@ -199,7 +199,7 @@ func (g *gatewayd) serve(ctx context.Context, ready func()) (err error) {
 	inner, stopRooms := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRooms()
 	var keepers errgroup.Group
-	for name, run := range map[string]func(context.Context) error{"access": g.access.Run, "session": g.sessions.Run, "killswitch": g.killswitch.Run, "outofband": g.outofband.Run, "search": g.search.Run, "memory": keepTidy, "certificate": g.watchCertificate, "grants": g.keepGrants} {
+	for name, run := range map[string]func(context.Context) error{"access": g.access.Run, "session": g.sessions.Run, "spool": g.spool.Run, "killswitch": g.killswitch.Run, "outofband": g.outofband.Run, "search": g.search.Run, "memory": keepTidy, "certificate": g.watchCertificate, "grants": g.keepGrants} {
 		keepers.Go(func() error { return named(name, run(inner)) })
 	}
 	listeners, lctx := errgroup.WithContext(context.WithoutCancel(ctx))
@@ -228,7 +228,7 @@ func (g *gatewayd) serve(ctx context.Context, ready func()) (err error) {
 	stopRooms()
 	err = errors.Join(err, keepers.Wait())
 	stopped := audit.Event{Name: audit.GatewayStopped, Actor: "gateway", Detail: map[string]string{"node": g.cfg.Node}}
-	return errors.Join(err, g.audit.Append(context.WithoutCancel(ctx), stopped))
+	return errors.Join(err, g.spool.Keep(context.WithoutCancel(ctx), audit.Happened{Events: []audit.Event{stopped}, Weight: audit.Final}))
 }
 
 func named(what string, err error) error {

@@ -152,8 +152,5 @@ func replaceFile(path string, content []byte) (err error) {
 	if err = os.Rename(temp.Name(), path); err != nil {
 		return err
 	}
-	if d, openErr := os.Open(dir); openErr == nil { // without it the new name may be lost in a power cut: then there is the old file
-		return errors.Join(d.Sync(), d.Close())
-	}
-	return nil
+	return syncFolder(dir) // without it the new name may be lost in a power cut: then there is the old file
 }

@@ -13,6 +13,15 @@
 // with no other change go through Log.Append. The pages and the command line
 // read through Log.
 //
+// What happens in live sessions while the store is away is kept by a Spool: a
+// file on the node's own disk, each line signed by the machine's key over the
+// hash of all before it, durable before the act. It is written to the store in
+// its order when the store is back, each event with the time at which it
+// happened and marked as spooled, once, whatever crashes meanwhile. A line that
+// was edited ends what is believed of it; the rest is kept aside, and an event
+// says so. Whoever can write the file can cut lines off its end unnoticed: the
+// rows of sessions and the recordings' seals still tell of them.
+//
 // When something fails: an event that cannot be encoded, hashed or signed
 // fails the transaction, and with it the act. Verify never stops at the first
 // fault; it names each row that was edited, dropped, reordered or cut off, as

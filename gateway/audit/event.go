@@ -74,6 +74,7 @@ const (
 	ChainBroken Name = "chain.broken" // a row does not have a signed statement behind it
 	ClockStep   Name = "clock.stepped"
 	StoreLost   Name = "store.lost"
+	SpoolBroken Name = "spool.broken" // something in a node's spool is not what the node wrote, or the store would not have it
 )
 
 // Outcome is how it went.

@@ -82,7 +82,7 @@ var faces = map[Name]face{
 	OrderSigned: {classRemedy, activityOther, 3}, OrderUsed: {classRemedy, 2, 5}, OrderRefused: {classRemedy, activityOther, 3}, OrderWithdrawn: {classRemedy, activityOther, 3},
 	TokenIssued: {classUser, activityOther, 3}, TokenRemoved: {classUser, activityOther, 2},
 
-	ChainBroken: {classFinding, 1, 5}, ClockStep: {classFinding, 1, 3}, StoreLost: {classFinding, 1, 4},
+	ChainBroken: {classFinding, 1, 5}, ClockStep: {classFinding, 1, 3}, StoreLost: {classFinding, 1, 4}, SpoolBroken: {classFinding, 1, 5},
 }
 
 // Known reports whether n is on the closed list.
@@ -179,6 +179,23 @@ type record struct {
 	Detail     map[string]string `json:"detail,omitempty"`
 }
 
+func recordOf(e Event) *record {
+	return &record{
+		Name: e.Name, At: e.At.UnixMicro(), Actor: e.Actor, Vendor: e.Vendor, Person: e.Person, Target: e.Target, Account: e.Account,
+		Request: e.Request, Grant: e.Grant, Session: e.Session, Suspension: e.Suspension, Source: e.Source, Statement: e.Statement,
+		Outcome: e.Outcome, Rule: e.Rule, Reason: e.Reason, Detail: e.Detail,
+	}
+}
+
+// event reads the event back, and holds it to the closed lists.
+func (r *record) event() (Event, error) {
+	return Event{
+		Name: r.Name, At: time.UnixMicro(r.At).UTC(), Actor: r.Actor, Vendor: r.Vendor, Person: r.Person, Target: r.Target, Account: r.Account,
+		Request: r.Request, Grant: r.Grant, Session: r.Session, Suspension: r.Suspension, Source: r.Source, Statement: r.Statement,
+		Outcome: r.Outcome, Rule: r.Rule, Reason: r.Reason, Detail: r.Detail,
+	}.tidy()
+}
+
 // Encode returns the OCSF JSON of e as entry seq of the log. An event of an
 // unknown name or outcome, or without a time, is refused: what cannot be told
 // must not be done.
@@ -210,11 +227,7 @@ func encode(e Event, seq int64) ([]byte, error) {
 			Product: ocsfProduct{productName, productName}, Version: ocsfVersion, Profiles: []string{"record_integrity"},
 			Sequence: seq, UID: gateway.NewID("evt", e.At),
 		},
-		Unmapped: unmapped{&record{
-			Name: e.Name, At: e.At.UnixMicro(), Actor: e.Actor, Vendor: e.Vendor, Person: e.Person, Target: e.Target, Account: e.Account,
-			Request: e.Request, Grant: e.Grant, Session: e.Session, Suspension: e.Suspension, Source: e.Source, Statement: e.Statement,
-			Outcome: e.Outcome, Rule: e.Rule, Reason: e.Reason, Detail: e.Detail,
-		}},
+		Unmapped: unmapped{recordOf(e)},
 	}
 	if e.Outcome != OK {
 		b.StatusID = 2
@@ -355,11 +368,7 @@ func parse(body []byte) (Event, int64, error) {
 	if r == nil || b.Metadata.Sequence == nil || *b.Metadata.Sequence < 0 {
 		return Event{}, 0, errors.New("read entry: it is OCSF, but not an event of this log")
 	}
-	e, err := Event{
-		Name: r.Name, At: time.UnixMicro(r.At).UTC(), Actor: r.Actor, Vendor: r.Vendor, Person: r.Person, Target: r.Target, Account: r.Account,
-		Request: r.Request, Grant: r.Grant, Session: r.Session, Suspension: r.Suspension, Source: r.Source, Statement: r.Statement,
-		Outcome: r.Outcome, Rule: r.Rule, Reason: r.Reason, Detail: r.Detail,
-	}.tidy()
+	e, err := r.event()
 	if err != nil {
 		return Event{}, 0, fmt.Errorf("read entry: %w", err)
 	}

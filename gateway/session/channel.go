@@ -45,7 +45,7 @@ func (l *Live) Channel(ctx context.Context, ch gateway.Channel) (*Channel, error
 	if ch.To != "" {
 		e.Detail["to"] = ch.To
 	}
-	if err := l.m.store.Update(ctx, func(tx Tx) error { return tx.Append(e) }); err != nil {
+	if err := l.m.act(ctx, e); err != nil {
 		return nil, err
 	}
 	t, err := l.rec.Channel(id, ch)

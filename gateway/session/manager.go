@@ -36,9 +36,16 @@ const (
 	followerRoom  = 64                     // changes that wait for one subscriber
 )
 
+// Keeper makes what happened durable: *audit.Spool does, in the store, or on
+// this node's own disk while the store is away.
+type Keeper interface {
+	Keep(ctx context.Context, h audit.Happened) error
+}
+
 // Config is what the room needs. Store, Access and Recorder must be set.
 type Config struct {
 	Store    Store
+	Keeper   Keeper // of what happens in sessions that are live; nil: the store alone
 	Access   Access
 	Recorder Recorders
 	Node     string
@@ -51,6 +58,7 @@ type Config struct {
 // Manager is the registry of this node's live sessions.
 type Manager struct {
 	store   Store
+	keeper  Keeper
 	access  Access
 	rec     Recorders
 	node    string
@@ -95,8 +103,11 @@ func New(c Config) (*Manager, error) {
 	if c.Lease <= 0 {
 		c.Lease = DefaultLease
 	}
+	if c.Keeper == nil {
+		c.Keeper = storeAlone{c.Store}
+	}
 	m := &Manager{
-		store: c.Store, access: c.Access, rec: c.Recorder, node: c.Node, lease: c.Lease, leased: c.Leased, now: c.Now, log: c.Logger,
+		store: c.Store, keeper: c.Keeper, access: c.Access, rec: c.Recorder, node: c.Node, lease: c.Lease, leased: c.Leased, now: c.Now, log: c.Logger,
 		sealing: make(chan struct{}, MaxSealing), live: map[string]*Live{}, forgot: make(chan struct{}, 1), followers: map[chan gateway.Session]struct{}{},
 	}
 	m.stopped, m.halt = context.WithCancel(context.Background())
@@ -263,13 +274,35 @@ func (m *Manager) forget(l *Live) {
 	}
 }
 
-// record writes an event that goes with no other change. The store being
-// away is logged: what the event announces is a no, which stands without it.
+// record writes an event that goes with no other change. Where neither store
+// nor spool takes it, it is logged: what the event announces is a no, which
+// stands without it.
 func (m *Manager) record(ctx context.Context, e audit.Event) {
 	e.At = gateway.Instant(m.now())
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), StoreWait)
 	defer cancel()
-	if err := m.store.Update(ctx, func(tx Tx) error { return tx.Append(e) }); err != nil {
+	if err := m.keeper.Keep(ctx, audit.Happened{Events: []audit.Event{e}, Weight: audit.Told}); err != nil {
 		m.log.Error("event not written", "event", string(e.Name), "reason", e.Reason, "error", err)
 	}
+}
+
+// act makes the event of an act in a live session durable, before the act. The
+// answer of a spool that is full ends what is of vendors: nothing that they do
+// may go untold.
+func (m *Manager) act(ctx context.Context, e audit.Event) error {
+	err := m.keeper.Keep(ctx, audit.Happened{Events: []audit.Event{e}, Weight: audit.Act})
+	if errors.Is(err, audit.ErrSpoolFull) {
+		m.wg.Go(func() { // the caller's session is among them, and still counted
+			m.EndAll(func(s gateway.Session) bool { return s.Vendor != "" }, &gateway.Ended{Reason: gateway.EndStore})
+		})
+	}
+	return err
+}
+
+// storeAlone is the Keeper of a node without a spool.
+type storeAlone struct{ store Store }
+
+// Keep implements Keeper.
+func (s storeAlone) Keep(ctx context.Context, h audit.Happened) error {
+	return s.store.Update(ctx, func(tx Tx) error { return h.Put(tx) })
 }

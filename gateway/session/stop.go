@@ -180,9 +180,9 @@ func (l *Live) cause() *gateway.Ended {
 	return &gateway.Ended{Reason: gateway.EndFault}
 }
 
-// finish seals the recording and writes row and events, in one transaction. A
-// store that is away is tried again until the gateway stops; then Recover
-// finds the row at the next start.
+// finish seals the recording and writes row and events, in one transaction or
+// into the spool. Where neither takes them they are tried again until the
+// gateway stops; then Recover finds the row at the next start.
 func (l *Live) finish() {
 	cause := l.cause()
 	sealed, err := l.seal(cause.Reason)
@@ -225,21 +225,13 @@ func (l *Live) seal(reason gateway.EndReason) (recording.Sealed, error) {
 func (l *Live) writeEnd(row gateway.Session, sealed recording.Sealed, sealErr error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), StoreWait)
 	defer cancel()
-	return l.m.store.Update(ctx, func(tx Tx) error {
-		if err := tx.PutSession(row); err != nil {
-			return err
-		}
-		seal := l.event(audit.RecordingSealed)
-		seal.Actor = "gateway"
-		seal.Detail = map[string]string{"digest": sealed.Digest.String(), "segments": strconv.Itoa(sealed.Segments)}
-		if sealErr != nil {
-			seal.Outcome, seal.Reason = audit.Failed, "the recording could not be sealed; the next start recovers it"
-		}
-		if err := tx.Append(seal); err != nil {
-			return err
-		}
-		return tx.Append(l.endEvent(row))
-	})
+	seal := l.event(audit.RecordingSealed)
+	seal.Actor = "gateway"
+	seal.Detail = map[string]string{"digest": sealed.Digest.String(), "segments": strconv.Itoa(sealed.Segments)}
+	if sealErr != nil {
+		seal.Outcome, seal.Reason = audit.Failed, "the recording could not be sealed; the next start recovers it"
+	}
+	return l.m.keeper.Keep(ctx, audit.Happened{Events: []audit.Event{seal, l.endEvent(row)}, Session: &row, Weight: audit.Final})
 }
 
 func (l *Live) endEvent(row gateway.Session) audit.Event {

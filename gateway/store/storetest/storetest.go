@@ -40,6 +40,7 @@ func Run(t *testing.T, open Opener) {
 		{"the log keeps the order of its commits", logOrder},
 		{"the log is searched and followed", logRead},
 		{"two hundred updates share their commits", groupCommit},
+		{"what waited in a spool is written once", spooled},
 		{"a closed store says so", closed},
 	} {
 		t.Run(story.name, func(t *testing.T) { story.tell(t, open(t)) })
