@@ -29,6 +29,8 @@ func TestPagesNameSilentNodes(t *testing.T) {
 		"/board":                         {"Node node-2 does not answer", "at node-2", "at node-1", "node away", "/sessions/" + id},
 		"/":                              {"Node node-2 does not answer"},
 		"/suspend?kind=vendor&name=acme": {"Node node-2 does not answer"},
+		"/recordings":                    {"Node node-2 does not answer: recordings that rest there"},
+		"/recordings?text=systemctl":     {"Node node-2 does not answer: recordings that rest there"},
 		"/vendors/acme":                  {"Node node-2 does not answer"},
 		"/sessions/" + id:                {"Node node-2, which holds this session, does not answer"},
 		"/sessions/" + s.Sessions[1].ID:  {"Node</dt><dd>node-1"},

@@ -29,6 +29,7 @@ type searchForm struct {
 	Found    []found
 	Waiting  int
 	Cut      []string
+	Silent   []string // nodes that do not answer
 	MoreHits string
 	Rows     []api.Recorded // without a text: the newest recordings
 	More     string
@@ -68,15 +69,13 @@ func (s *Server) recordings(v *visit) error {
 
 // newest lists recordings where nothing is searched for.
 func (s *Server) newest(v *visit, q url.Values, d *searchForm) error {
-	rows, err := s.rooms.Sessions.Sessions(v.Context(), api.SessionFilter{Vendor: d.Vendor, Person: d.Person, Target: d.Target, Before: q.Get("before"), Limit: shownMost})
+	all, err := s.cfg.API.RecordingsOfAll(v.Context(), api.SessionFilter{Vendor: d.Vendor, Person: d.Person, Target: d.Target, Before: q.Get("before"), Limit: shownMost})
 	if err != nil {
 		return err
 	}
-	for _, x := range rows {
-		d.Rows = append(d.Rows, s.cfg.API.Recorded(v.Context(), x))
-	}
-	if len(rows) == shownMost {
-		q.Set("before", rows[len(rows)-1].ID)
+	d.Rows, d.Silent = all.Items, api.Silent(all.Nodes)
+	if all.Next != "" {
+		q.Set("before", all.Next)
 		d.More = "/recordings?" + q.Encode()
 	}
 	return nil
@@ -107,7 +106,7 @@ func (s *Server) search(v *visit, q url.Values, d *searchForm) error {
 	if d.Found, err = s.groupHits(v, hits.Items); err != nil {
 		return err
 	}
-	d.Waiting, d.Cut = hits.Waiting, hits.Cut
+	d.Waiting, d.Cut, d.Silent = hits.Waiting, hits.Cut, api.Silent(hits.Nodes)
 	if hits.Next != "" {
 		q.Set("before", hits.Next)
 		d.MoreHits = "/recordings?" + q.Encode()

@@ -25,6 +25,9 @@ func (c *recordingsCmd) Run(r *run) error {
 	return list(r, "/recordings", c.query(), "No recordings.", []string{"SESSION", "VENDOR", "PERSON", "ACCOUNT@TARGET", "STARTED", "LENGTH", "OUT", "IN", "STATE"}, func(x api.Recorded) []string {
 		s := x.Session
 		row := []string{s.ID, s.Vendor, s.Person, s.Account + "@" + s.Target, moment(s.Started)}
+		if x.Away {
+			return append(row, "", "", "", "at "+s.Node+", which does not answer")
+		}
 		if x.Recording == nil {
 			return append(row, "", "", "", "MISSING")
 		}
@@ -172,6 +175,9 @@ func (s *recordingSearchCmd) print(r *run, hits api.Hits) error {
 	}
 	if hits.Waiting > 0 {
 		fmt.Fprintf(r.errOut, "Recordings not in the index yet, and so not searched: %d. Search again in a moment.\n", hits.Waiting)
+	}
+	for _, n := range api.Silent(hits.Nodes) {
+		fmt.Fprintf(r.errOut, "Node %s does not answer: its recordings were not searched.\n", printable(n))
 	}
 	for _, session := range hits.Cut {
 		fmt.Fprintf(r.errOut, "Session %s is too large to be searched to its end; play it to see the rest.\n", printable(session))

@@ -60,7 +60,7 @@ func (s shownRecordings) Search(ctx context.Context, q api.RecordingQuery) (api.
 	a, err := s.index.Search(ctx, in)
 	out := api.Hits{Items: make([]api.Hit, len(a.Hits)), Next: a.Next, Waiting: a.Waiting, Cut: a.Cut}
 	for i, h := range a.Hits {
-		out.Items[i] = api.Hit{Session: h.Session, At: h.At, Kind: string(h.Kind), Line: h.Line}
+		out.Items[i] = api.Hit{Session: h.Session, At: h.At, Kind: string(h.Kind), Line: h.Line, Place: h.Place}
 	}
 	return out, err
 }

@@ -36,8 +36,8 @@ func Silent(nodes []NodeState) []string {
 	return names
 }
 
-// ask has each other node answer the path that is its own, all at once, and
-// hands what they say to take, one after the other. It tells which nodes,
+// ask has each other node answer the path that is its own, all at once, but
+// those that have nothing more to tell, whose path is empty. It hands what they say to take, one after the other. It tells which nodes,
 // this one with them, have answered; none where there is no other to ask.
 func ask[T any](ctx context.Context, s *Server, within time.Duration, path func(node string) string, take func(node string, answer T)) []NodeState {
 	if s.cfg.Nodes == nil {
@@ -55,9 +55,14 @@ func ask[T any](ctx context.Context, s *Server, within time.Duration, path func(
 		states = []NodeState{{Node: s.cfg.Node, Answered: true}}
 	)
 	for _, node := range others {
+		at := path(node)
+		if at == "" {
+			states = append(states, NodeState{Node: node, Answered: true})
+			continue
+		}
 		wg.Go(func() {
 			var answer T
-			raw, err := s.cfg.Nodes.Ask(ctx, node, path(node))
+			raw, err := s.cfg.Nodes.Ask(ctx, node, at)
 			if err == nil {
 				err = json.Unmarshal(raw, &answer)
 			}

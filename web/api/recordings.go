@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/portcullis/portcullis/gateway"
@@ -22,6 +25,7 @@ const (
 type Recorded struct {
 	Session   gateway.Session `json:"session"`
 	Recording *RecordingInfo  `json:"recording,omitempty"` // nil: not found; never silently missing
+	Away      bool            `json:"away,omitempty"`      // the node that holds it does not answer
 }
 
 func (s *Server) recordings(c call) (any, error) {
@@ -35,15 +39,50 @@ func (s *Server) recordings(c call) (any, error) {
 	if c.URL.Query().Get("text") != "" {
 		return s.searchRecordings(c, f)
 	}
-	rows, err := s.cfg.Sessions.Sessions(c.Context(), SessionFilter{Vendor: f.Vendor, Person: f.Person, Target: f.Target, Before: f.Before, Limit: f.Limit})
+	return s.RecordingsOfAll(c.Context(), SessionFilter{Vendor: f.Vendor, Person: f.Person, Target: f.Target, Before: f.Before, Limit: f.Limit})
+}
+
+// RecordingsOfAll lists sessions with what the nodes that hold their
+// recordings know of them.
+func (s *Server) RecordingsOfAll(ctx context.Context, f SessionFilter) (OfNodes[Recorded], error) {
+	rows, err := s.cfg.Sessions.Sessions(ctx, f)
 	if err != nil {
-		return nil, err
+		return OfNodes[Recorded]{}, err
 	}
-	var all []Recorded
-	for _, x := range rows {
-		all = append(all, s.Recorded(c.Context(), x))
+	all := make([]Recorded, len(rows))
+	elsewhere := false
+	for i, x := range rows {
+		all[i] = s.Recorded(ctx, x)
+		elsewhere = elsewhere || all[i].Recording == nil && x.Node != s.cfg.Node
 	}
-	return page(all, f.Limit, func(r Recorded) string { return r.Session.ID }), nil
+	var nodes []NodeState
+	if elsewhere {
+		nodes = s.recordingsElsewhere(ctx, f, all)
+	}
+	return OfNodes[Recorded]{page(all, f.Limit, func(r Recorded) string { return r.Session.ID }), nodes}, nil
+}
+
+// recordingsElsewhere adds to rows what other nodes know of their recordings.
+func (s *Server) recordingsElsewhere(ctx context.Context, f SessionFilter, rows []Recorded) []NodeState {
+	v := url.Values{"limit": {strconv.Itoa(f.Limit)}}
+	for key, value := range map[string]string{"vendor": f.Vendor, "person": f.Person, "target": f.Target, "before": f.Before} {
+		if value != "" {
+			v.Set(key, value)
+		}
+	}
+	nodes := ask(ctx, s, listTime, samePath("/recordings", v), func(node string, answer Page[Recorded]) {
+		for _, theirs := range answer.Items {
+			i := slices.IndexFunc(rows, func(r Recorded) bool { return r.Session.ID == theirs.Session.ID })
+			if i >= 0 && rows[i].Session.Node == node && rows[i].Recording == nil {
+				rows[i].Recording = theirs.Recording
+			}
+		}
+	})
+	silent := Silent(nodes)
+	for i, r := range rows {
+		rows[i].Away = r.Recording == nil && slices.Contains(silent, r.Session.Node)
+	}
+	return nodes
 }
 
 // Recorded joins a session with its recording.

@@ -68,13 +68,13 @@ func TestWhatPassed(t *testing.T) {
 	s.end()
 	w.run()
 	want := []Hit{
-		{"ses_1", 0, Note, "frozen by rita: what is this needle"},
-		{"ses_1", 0, Command, "scp -t /tmp/needle"},
-		{"ses_1", time.Second, Output, "needle: Permission denied"},
-		{"ses_1", time.Second, File, "write /tmp/needle, 6 bytes, " + sum.String() + ", done"},
-		{"ses_1", time.Second, Flow, "forward to needle:443 from 127.0.0.1:5000, 0 bytes in, 6 out"},
+		hit("ses_1", 0, Note, "frozen by rita: what is this needle"),
+		hit("ses_1", 0, Command, "scp -t /tmp/needle"),
+		hit("ses_1", time.Second, Output, "needle: Permission denied"),
+		hit("ses_1", time.Second, File, "write /tmp/needle, 6 bytes, "+sum.String()+", done"),
+		hit("ses_1", time.Second, Flow, "forward to needle:443 from 127.0.0.1:5000, 0 bytes in, 6 out"),
 	}
-	got := w.search(Query{Text: "needle"}).Hits
+	got := bare(w.search(Query{Text: "needle"}).Hits)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

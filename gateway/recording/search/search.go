@@ -39,6 +39,7 @@ type Hit struct {
 	At      time.Duration // when the line began, since the recording began
 	Kind    Kind
 	Line    string // without escape sequences, cut around the find
+	Place   string // what Before takes to go on behind this one
 }
 
 // Answer is one page of hits: first of live sessions, then of those that have
@@ -109,6 +110,10 @@ func newSearcher(q Query) (*searcher, error) {
 	return s, s.goOn()
 }
 
+// Live ends a place in a session that was not searched in the index, because
+// it lives or has ended just now. Those come before all others.
+const Live = "~live"
+
 // goOn reads where the page before ended: session~hits, and ~live where the
 // session was not searched in the index.
 func (s *searcher) goOn() (err error) {
@@ -116,7 +121,7 @@ func (s *searcher) goOn() (err error) {
 	if !ok {
 		return nil
 	}
-	skip, s.live = strings.CutSuffix(skip, "~live")
+	skip, s.live = strings.CutSuffix(skip, Live)
 	if s.skip, err = strconv.Atoi(skip); err != nil || s.skip < 0 {
 		return gateway.Invalid("before", "%s is not where a page of hits ended", gateway.Quote(s.q.Before))
 	}
@@ -159,16 +164,22 @@ func (s *searcher) line(begun time.Time, l line) bool {
 		s.stop(s.told - 1)
 		return false
 	}
-	s.answer.Hits = append(s.answer.Hits, Hit{Session: s.now, At: l.at, Kind: l.kind, Line: around(l.text, i)})
+	s.answer.Hits = append(s.answer.Hits, Hit{Session: s.now, At: l.at, Kind: l.kind, Line: around(l.text, i), Place: s.place(s.told)})
 	return true
 }
 
 // stop ends the page after so many hits of the session under way.
 func (s *searcher) stop(told int) {
-	s.full, s.answer.Next = true, s.now+"~"+strconv.Itoa(told)
+	s.full, s.answer.Next = true, s.place(told)
+}
+
+// place is behind so many hits of the session under way.
+func (s *searcher) place(told int) string {
+	p := s.now + "~" + strconv.Itoa(told)
 	if s.fresh {
-		s.answer.Next += "~live"
+		p += Live
 	}
+	return p
 }
 
 func (s *searcher) within(t time.Time) bool {

@@ -27,8 +27,8 @@ func TestSearch(t *testing.T) {
 	other := w.start("ses_2", func(m *recording.Meta) { m.Vendor, m.Person, m.Target = "globex", "bo", "plc-1" })
 	other.channel(gateway.Channel{Kind: gateway.ChannelExec, Command: "cat /etc/passwd"})
 
-	cat := Hit{"ses_1", time.Second, Output, "$ cat /etc/passwd"}
-	exec := Hit{"ses_2", 0, Command, "cat /etc/passwd"}
+	cat := hit("ses_1", time.Second, Output, "$ cat /etc/passwd")
+	exec := hit("ses_2", 0, Command, "cat /etc/passwd")
 	began := w.now
 	tests := map[string]struct {
 		q    Query
@@ -43,9 +43,9 @@ func TestSearch(t *testing.T) {
 		"from a time on":           {Query{Text: "passwd", From: began}, []Hit{exec}},
 		"up to a time":             {Query{Text: "passwd", To: began}, []Hit{cat}},
 		"below a session":          {Query{Text: "passwd", Before: "ses_2"}, []Hit{cat}},
-		"over colours and pieces":  {Query{Text: "root:x:0:grüß"}, []Hit{{"ses_1", 4 * time.Second, Output, "root:x:0:GRÜß"}}},
-		"a line without its end":   {Query{Text: "without end"}, []Hit{{"ses_1", 7 * time.Second, Output, "last line without end"}}},
-		"two characters":           {Query{Text: "OK"}, []Hit{{"ses_1", 6 * time.Second, Output, "ok"}}},
+		"over colours and pieces":  {Query{Text: "root:x:0:grüß"}, []Hit{hit("ses_1", 4*time.Second, Output, "root:x:0:GRÜß")}},
+		"a line without its end":   {Query{Text: "without end"}, []Hit{hit("ses_1", 7*time.Second, Output, "last line without end")}},
+		"two characters":           {Query{Text: "OK"}, []Hit{hit("ses_1", 6*time.Second, Output, "ok")}},
 		"one character":            {Query{Text: "$"}, []Hit{cat}},
 		"what was typed is hidden": {Query{Text: "typed-secret"}, nil},
 		"a title is no text":       {Query{Text: "title"}, nil},
@@ -53,7 +53,7 @@ func TestSearch(t *testing.T) {
 	}
 	check := func(state string) {
 		for name, tc := range tests {
-			if diff := cmp.Diff(tc.want, w.search(tc.q).Hits); diff != "" {
+			if diff := cmp.Diff(tc.want, bare(w.search(tc.q).Hits)); diff != "" {
 				t.Errorf("%s, %s: %s", state, name, diff)
 			}
 		}
@@ -90,6 +90,18 @@ func TestSearchRefuses(t *testing.T) {
 	}
 }
 
+// hit is one without its place, which bare takes off.
+func hit(session string, at time.Duration, kind Kind, line string) Hit {
+	return Hit{Session: session, At: at, Kind: kind, Line: line}
+}
+
+func bare(hits []Hit) []Hit {
+	for i := range hits {
+		hits[i].Place = ""
+	}
+	return hits
+}
+
 // TestPages goes through all hits page by page, over live and indexed
 // sessions, and finds each once.
 func TestPages(t *testing.T) {
@@ -110,6 +122,11 @@ func TestPages(t *testing.T) {
 				s.end()
 			}
 			w.run()
+		}
+		for n, h := range w.search(Query{Text: "needle"}).Hits {
+			if rest := w.search(Query{Text: "needle", Before: h.Place}).Hits; len(rest) != len(want)-n-1 || n < len(want)-1 && rest[0].Line != want[n+1] {
+				t.Errorf("%s: behind hit %d, at %s, there are %d", state, n, h.Place, len(rest))
+			}
 		}
 		for limit := 1; limit <= 29; limit++ {
 			var got []string
