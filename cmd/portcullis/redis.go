@@ -13,6 +13,7 @@ import (
 	"github.com/portcullis/portcullis/gateway"
 	"github.com/portcullis/portcullis/gateway/cluster"
 	"github.com/portcullis/portcullis/gateway/cluster/redis"
+	"github.com/portcullis/portcullis/web/api"
 )
 
 // maxOffset is how far Redis's clock, and so another node's, may be from ours.
@@ -134,6 +135,14 @@ func (r *rooms) openBus() (cluster.Bus, <-chan struct{}, error) {
 	}
 	r.closers = append(r.closers, r.redis.Close)
 	return r.redis, r.redis.Wake(), nil
+}
+
+// share holds networks to one limit over all nodes; nil for one node alone.
+func (r *rooms) share() api.Share {
+	if r.redis == nil {
+		return nil
+	}
+	return cluster.NewShare(cluster.ShareConfig{Tally: r.redis, Most: api.SharedTouches, Window: time.Minute, Nodes: max(1, len(r.cfg.Nodes)), Logger: r.log})
 }
 
 // members are the nodes that the store knows; nil where this one has it to

@@ -7,6 +7,10 @@
 // that loses, repeats, delays or reorders takes nothing away from a suspension
 // but speed, and whoever writes to the bus can end sessions and open none.
 //
-// The driver in this package joins the nodes of one process. Another driver
-// passes bustest.Run.
+// A Tally counts what is done on all nodes, and a Share holds each name to a
+// limit by it. A tally is a hint too: it makes the limits that each node has
+// by itself stricter, down to the node's part of the limit and no further.
+//
+// The drivers in this package join the nodes of one process. Other drivers
+// pass bustest.Run and bustest.RunTally.
 package cluster

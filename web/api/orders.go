@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -233,16 +232,6 @@ func (s *Server) WithdrawOrder(ctx context.Context, who Who, id string) (gateway
 		return gateway.SignedOrder{}, err
 	}
 	return box.WithdrawOrder(detached(ctx), who.Person.Name, id)
-}
-
-// countSource counts a call of a route that nobody signs in for, where it has
-// a source.
-func (s *Server) countSource(c call) error {
-	from, err := netip.ParseAddrPort(c.RemoteAddr)
-	if err == nil && !s.touches.allow(from.Addr(), s.cfg.Now()) {
-		return &gateway.Error{Code: gateway.CodeTooMany, Rule: "touches", Text: "too many calls came from your network", Next: "wait a minute and try again"}
-	}
-	return nil
 }
 
 // rootOrNobody is the actor of the routes for bearers: root is known at the

@@ -84,6 +84,11 @@ type Nodes interface {
 	Ask(ctx context.Context, node, path string) ([]byte, error)
 }
 
+// Share reports whether a name may once more, over all nodes together.
+type Share interface {
+	Allow(ctx context.Context, name string) bool
+}
+
 // SuspendPreview is what a suspension would close if it were ordered now.
 type SuspendPreview struct {
 	Scope    gateway.Scope     `json:"scope"`
@@ -237,7 +242,10 @@ type Config struct {
 	// Proofs writes proofs of suspensions; nil: none here.
 	Proofs Proofs
 	// Nodes are the others of a cluster; nil: this one is alone.
-	Nodes  Nodes
+	Nodes Nodes
+	// Share holds each network to a limit over all nodes, as touches are held to
+	// one here; nil: nobody else counts.
+	Share  Share
 	Node   string // this one's name
 	Policy Policy
 	Acts   map[statement.Kind]Act

@@ -114,15 +114,42 @@ func (s *Server) touching(c call, in any) (source string, err error) {
 // asking reads a call of a route that nobody signs in for and counts it
 // against its source.
 func (s *Server) asking(c call, served bool, in any) (source string, err error) {
-	from, err := netip.ParseAddrPort(c.RemoteAddr)
-	if !served || err != nil { // the local socket has no address, and needs no touch
+	if _, err := netip.ParseAddrPort(c.RemoteAddr); !served || err != nil { // the local socket has no address, and needs no touch
 		return "", gateway.NotFound("route", c.Method+" "+c.URL.Path)
 	}
-	if !s.touches.allow(from.Addr(), s.cfg.Now()) {
-		return "", &gateway.Error{Code: gateway.CodeTooMany, Rule: "touches", Text: "too many touches were begun from your network", Next: "wait a minute and begin again"}
+	if err := s.countSource(c); err != nil {
+		return "", err
 	}
 	c.Body = http.MaxBytesReader(c.w, c.Body, touchBody)
 	return c.RemoteAddr, c.read(in)
+}
+
+// SharedTouches is how often one network may call such routes within a minute,
+// over all nodes: as often as the limit of one node lets at most.
+const SharedTouches = touchesPerMinute + touchesAtOnce
+
+// network is whom a call counts for: one IPv4 address, or one IPv6 /64.
+func network(addr netip.Addr) netip.Prefix {
+	addr = addr.Unmap().WithZone("")
+	bits := addr.BitLen()
+	if addr.Is6() {
+		bits = 64 // one customer's
+	}
+	return netip.PrefixFrom(addr, bits).Masked()
+}
+
+// countSource counts a call of a route that nobody signs in for, where it has
+// a source: at this node, and then over all.
+func (s *Server) countSource(c call) error {
+	at, err := netip.ParseAddrPort(c.RemoteAddr)
+	if err != nil {
+		return nil // of the local socket
+	}
+	from := network(at.Addr())
+	if s.touches.allow(from, s.cfg.Now()) && (s.cfg.Share == nil || s.cfg.Share.Allow(c.Context(), from.String())) {
+		return nil
+	}
+	return &gateway.Error{Code: gateway.CodeTooMany, Rule: "touches", Text: "too many touches and calls came from your network", Next: "wait a minute and begin again"}
 }
 
 // perSource limits calls by network address. It remembers a bounded number of
@@ -132,13 +159,7 @@ type perSource struct {
 	at map[netip.Prefix]*rate.Limiter
 }
 
-func (p *perSource) allow(addr netip.Addr, now time.Time) bool {
-	addr = addr.Unmap().WithZone("")
-	bits := addr.BitLen()
-	if addr.Is6() {
-		bits = 64 // one customer's
-	}
-	from := netip.PrefixFrom(addr, bits).Masked()
+func (p *perSource) allow(from netip.Prefix, now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.at == nil {

@@ -141,3 +141,33 @@ func TestTouchNotWired(t *testing.T) {
 		t.Error("the routes are not described")
 	}
 }
+
+// counting is a share that lets so many of each name.
+type counting map[string]int
+
+func (c counting) Allow(_ context.Context, name string) bool {
+	c[name]--
+	return c[name] >= 0
+}
+
+// What was called at other nodes counts here too: one network, whatever its
+// addresses, and never the local socket, which has none.
+func TestTouchesAreCountedOverAllNodes(t *testing.T) {
+	share := counting{"192.0.2.1/32": 2, "2001:db8::/64": 1}
+	s := newStand(t, func(c *api.Config) { c.SSHTouches, c.Share = &sshTouches{}, share })
+	for _, c := range []struct {
+		from string
+		want int
+	}{{"192.0.2.1:5", 200}, {"192.0.2.1:6", 200}, {"192.0.2.1:7", 429}, {"[2001:db8::1]:5", 200}, {"[2001:db8::2%eth0]:5", 429}, {"198.51.100.1:5", 429}} {
+		rec := httptest.NewRecorder()
+		r := httptest.NewRequest(http.MethodPost, api.Prefix+"/touch/begin", strings.NewReader(`{"fingerprint":"SHA256:ana","target":"pump"}`))
+		r.RemoteAddr = c.from
+		s.server.Handler(s.actor("nobody")).ServeHTTP(rec, r)
+		if rec.Code != c.want {
+			t.Errorf("from %s: %d, want %d: %s", c.from, rec.Code, c.want, rec.Body)
+		}
+	}
+	if _, counted := share[""]; counted || len(share) != 3 {
+		t.Errorf("counted were %v", share)
+	}
+}

@@ -246,6 +246,9 @@ type recordings struct{ *World }
 
 func (r recordings) Find(ctx context.Context, id string) (api.RecordingInfo, error) {
 	x, err := sessions(r).Session(ctx, id)
+	if err == nil && x.Node != r.Node {
+		err = gateway.NotFound("recording", id) // it is on that node's disk
+	}
 	if err != nil {
 		return api.RecordingInfo{}, err
 	}

@@ -8,6 +8,7 @@
 //	PREFIX:orders         pub/sub   a signed order, to all nodes
 //	PREFIX:answers:BOOT   pub/sub   signed answers, to the node that asked
 //	PREFIX:nodes          hash      NAME -> the node's last signed beat
+//	PREFIX:tally:HASH:N   count     of what one name did in window N, on all nodes
 //
 // Redis is not trusted. Whoever can write to it can keep orders and answers
 // from arriving, and no more than that:
@@ -20,6 +21,8 @@
 //   - Who must answer is read from Redis, from this node's own memory of Redis
 //     and from the store (cluster.Members), and is the union of the three. A
 //     wiped Redis makes a report PENDING, never PASS.
+//   - A count is no more than a hint (cluster.Share): it can slow somebody down
+//     to a stated part of a limit, and keep nobody out.
 //   - What Redis says is bounded while it is read, before it is stored.
 //
 // When Redis is away: Publish asks again until its context is done, returns

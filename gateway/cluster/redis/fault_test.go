@@ -150,7 +150,7 @@ func TestRedisCluster(t *testing.T) {
 }
 
 // The least that an ACL user needs.
-const leastACL = "resetchannels &portcullis:* ~portcullis:* -@all +ping +subscribe +publish +hset +hgetall +hdel +pexpire +hello +info +time"
+const leastACL = "resetchannels &portcullis:* ~portcullis:* -@all +ping +subscribe +publish +hset +hgetall +hdel +pexpire +hello +info +time +set +incr"
 
 func TestTLSAndACL(t *testing.T) {
 	const password = "correct-horse-battery"
