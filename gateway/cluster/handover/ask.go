@@ -2,6 +2,7 @@ package handover
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,7 +17,10 @@ import (
 const (
 	AskTime   = 15 * time.Second // from the call to the answer's last byte
 	MaxAnswer = 8 << 20
+	AskRest   = 3 * time.Second // how long a node that was not reached is asked nothing: pages need not wait for it each time
 )
+
+var errRests = errors.New("it was not reached a moment ago")
 
 // asCaller are the headers by which a caller is known.
 var asCaller = []string{"Cookie", "Authorization", "User-Agent"}
@@ -47,6 +51,9 @@ func (p *Peers) Ask(ctx context.Context, node, path string, more http.Header) ([
 	if !ok || !p.Other(node) {
 		return nil, gateway.NotFound("node", node)
 	}
+	if p.rests(node) {
+		return nil, fmt.Errorf("ask node %q: %w", node, errRests)
+	}
 	ctx, cancel := context.WithTimeout(ctx, AskTime)
 	defer cancel()
 	to, err := url.Parse("https://" + p.cfg.Nodes[node] + path)
@@ -65,6 +72,9 @@ func (p *Peers) Ask(ctx context.Context, node, path string, more http.Header) ([
 	vouch(ask, caller)
 	answer, err := p.ways[node].RoundTrip(ask)
 	if err != nil {
+		if !errors.Is(err, context.Canceled) { // who has left says nothing of the node
+			p.rest(node)
+		}
 		return nil, fmt.Errorf("ask node %q: %w", node, err)
 	}
 	defer answer.Body.Close()
@@ -81,6 +91,18 @@ func (p *Peers) Ask(ctx context.Context, node, path string, more http.Header) ([
 		return nil, fmt.Errorf("ask node %q: its answer has more than %d bytes", node, MaxAnswer)
 	}
 	return body, nil
+}
+
+func (p *Peers) rests(node string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cfg.Now().Before(p.resting[node])
+}
+
+func (p *Peers) rest(node string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.resting[node] = p.cfg.Now().Add(AskRest)
 }
 
 // vouch tells the other node, in headers that it believes of a node alone,

@@ -2,6 +2,7 @@ package handover_test
 
 import (
 	"context"
+	"crypto/ed25519"
 	"io"
 	"net"
 	"net/http"
@@ -110,6 +111,38 @@ func TestNotAnswered(t *testing.T) {
 			if took := time.Since(begun); took > patience+time.Second {
 				t.Errorf("given up after %s", took)
 			}
+			begun = time.Now()
+			if _, err := p.Ask(ctx, "b", "/", nil); err == nil || time.Since(begun) > patience/2 {
+				t.Errorf("asked again it took %s: %v", time.Since(begun), err)
+			}
 		})
+	}
+}
+
+// A node that was not reached is left alone for AskRest, and no longer; one
+// that answers with a no is not.
+func TestAskedAgain(t *testing.T) {
+	k, now := key(t), time.Unix(1_800_000_000, 0)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nodes := map[string]string{"a": "127.0.0.1:1", "b": l.Addr().String()}
+	_ = l.Close()
+	p, err := handover.New(handover.Config{Node: "a", Nodes: nodes, Key: k, Trusted: []ed25519.PublicKey{k.Public().(ed25519.PublicKey)}, Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func() error { _, err := p.Ask(asker(false), "b", "/", nil); return err }
+	if ask() == nil {
+		t.Fatal("a node that is not there answered")
+	}
+	nodes["b"] = node(t, "b", k, echo("b"), echo("b"))
+	if ask() == nil {
+		t.Error("it was asked again at once")
+	}
+	now = now.Add(handover.AskRest)
+	if err := ask(); err != nil {
+		t.Errorf("after its rest: %v", err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/portcullis/portcullis/gateway"
@@ -46,6 +47,9 @@ type Peers struct {
 	own     tls.Certificate
 	ways    map[string]*http.Transport
 	proxies map[string]*httputil.ReverseProxy
+
+	mu      sync.Mutex
+	resting map[string]time.Time // until when a node is asked nothing
 }
 
 // New reads the configuration. It dials nobody.
@@ -59,7 +63,7 @@ func New(c Config) (*Peers, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	p := &Peers{cfg: c, ways: map[string]*http.Transport{}, proxies: map[string]*httputil.ReverseProxy{}}
+	p := &Peers{cfg: c, ways: map[string]*http.Transport{}, resting: map[string]time.Time{}, proxies: map[string]*httputil.ReverseProxy{}}
 	var err error
 	if p.own, err = certificate(c.Node, c.Key, c.Now()); err != nil {
 		return nil, err
