@@ -142,14 +142,14 @@ func network(addr netip.Addr) netip.Prefix {
 // a source: at this node, and then over all.
 func (s *Server) countSource(c call) error {
 	at, err := netip.ParseAddrPort(c.RemoteAddr)
-	if err != nil {
-		return nil // of the local socket
-	}
-	from := network(at.Addr())
-	if s.touches.allow(from, s.cfg.Now()) && (s.cfg.Share == nil || s.cfg.Share.Allow(c.Context(), from.String())) {
-		return nil
+	if err != nil || s.mayCall(c.Context(), network(at.Addr())) { // the local socket has no address
+		return nil //nolint:nilerr // and is not counted
 	}
 	return &gateway.Error{Code: gateway.CodeTooMany, Rule: "touches", Text: "too many touches and calls came from your network", Next: "wait a minute and begin again"}
+}
+
+func (s *Server) mayCall(ctx context.Context, from netip.Prefix) bool {
+	return s.touches.allow(from, s.cfg.Now()) && (s.cfg.Share == nil || s.cfg.Share.Allow(ctx, from.String()))
 }
 
 // perSource limits calls by network address. It remembers a bounded number of
