@@ -36,12 +36,32 @@ func saysOf(word string) ability {
 	return ability{word, ""}
 }
 
-// abilitiesOf words all that a grant lets, in the order that is signed.
+// abilitiesOf words all that a grant lets, in the order that is signed; the
+// methods of a console are one.
 func abilitiesOf(a gateway.Abilities) []ability {
+	if len(a.Methods) == 0 {
+		return eachAbility(a)
+	}
+	rest := a
+	rest.Methods = nil
+	var all []ability
+	for _, w := range rest.List() {
+		all = append(all, ofConsole(w))
+	}
+	return append([]ability{methodsOf(a)}, all...)
+}
+
+// eachAbility words each ability by itself, so that single ones can be left
+// out.
+func eachAbility(a gateway.Abilities) []ability {
+	words := saysOf
+	if len(a.Methods) > 0 {
+		words = ofConsole
+	}
 	list := a.List()
 	all := make([]ability, len(list))
 	for i, w := range list {
-		all[i] = saysOf(w)
+		all[i] = words(w)
 	}
 	return all
 }

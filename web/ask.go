@@ -28,6 +28,7 @@ type askForm struct {
 	Extends  *gateway.Grant
 	Boxes    []ability
 	Forwards string // one host:port a line, as typed
+	Console  consoleAsk
 	Start    string
 	Hours    string
 	More     string // hours of an extension
@@ -85,20 +86,42 @@ func (s *Server) askForm(v *visit, q url.Values) (*askForm, error) {
 			d.In.Account = d.Chosen.Accounts[0].Name
 		}
 	}
-	forwards, err := readForwards(d.Forwards)
-	if err == nil {
-		d.In.Abilities = append(d.In.Abilities, forwards...)
-		err = d.window()
-	}
-	if err != nil {
+	if err := d.ask(); err != nil {
 		d.wrong(s, v, err)
 	}
 	return d, nil
 }
 
+// Kind is that of the target that was chosen: which abilities the form offers.
+func (d *askForm) Kind() gateway.TargetKind {
+	if d.Chosen != nil && d.Chosen.Kind == gateway.KindHTTPS {
+		return gateway.KindHTTPS
+	}
+	return gateway.KindSSH
+}
+
+// ask puts together what is asked for.
+func (d *askForm) ask() error {
+	if d.Kind() == gateway.KindHTTPS {
+		list, err := d.Console.abilities()
+		if err != nil {
+			return err
+		}
+		d.In.Abilities = list
+		return d.window()
+	}
+	forwards, err := readForwards(d.Forwards)
+	if err != nil {
+		return err
+	}
+	d.In.Abilities = append(d.In.Abilities, forwards...)
+	return d.window()
+}
+
 func (d *askForm) read(q url.Values) {
 	plain := func(key string) string { return strings.ReplaceAll(q.Get(key), "\r\n", "\n") }
 	d.In = api.AskInput{Target: q.Get("target"), Account: q.Get("account"), Abilities: slices.Clone(q["ability"]), Reason: plain("reason"), Ticket: q.Get("ticket")}
+	d.Console = readConsole(q)
 	d.Forwards, d.From, d.To = plain("forwards"), q.Get("from"), q.Get("to")
 	if start := q.Get("start"); start == startPlanned || start == startExtend {
 		d.Start = start
@@ -154,6 +177,9 @@ func (s *Server) begin(v *visit, q url.Values, d *askForm) error {
 func (d *askForm) like(target, account string, a gateway.Abilities, ticket string) {
 	list := a.List()
 	d.Forwards = forwardsText(list)
+	if len(a.Methods) > 0 {
+		d.Console.like(a)
+	}
 	d.In.Target, d.In.Account, d.In.Ticket = target, account, ticket
 	d.In.Abilities = slices.DeleteFunc(list, func(w string) bool { return strings.HasPrefix(w, forwardWord) })
 }

@@ -1,6 +1,8 @@
 package web
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"slices"
 
 	"github.com/portcullis/portcullis/gateway"
@@ -157,11 +159,39 @@ func (s *Server) target(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return s.show(v, "target", x.Title, map[string]any{"Wide": shut, "MayShut": api.Holds(v.who.Person, api.Suspending) && !x.Removed, "X": x, "Keys": hostKeys(x.HostKeys), "Sessions": sessions, "MayAdmit": s.mayAdmit(v, statement.KindTarget)})
+	return s.show(v, "target", x.Title, map[string]any{"Wide": shut, "MayShut": api.Holds(v.who.Person, api.Suspending) && !x.Removed, "X": x, "Keys": hostKeys(x.HostKeys), "Authorities": authorities(x.HTTPS), "Sessions": sessions, "MayAdmit": s.mayAdmit(v, statement.KindTarget)})
 }
 
 func reached(vendor string, t gateway.Target) gateway.Reach {
 	return gateway.Reach{Vendor: vendor, Target: t.Name, Zone: t.Zone, Protocol: t.Kind}
+}
+
+// trusts are how a console may prove its name, in words.
+var trusts = []struct {
+	Trust gateway.TLSTrust
+	Says  string
+}{
+	{gateway.TrustPin, "by its key, which is pinned, whoever signed it"},
+	{gateway.TrustCA, "by authorities that are named here"},
+	{gateway.TrustSystem, "by the authorities that the gateway’s machine trusts"},
+}
+
+// authority is one that may sign a console's certificate, as the page shows it.
+type authority struct{ Name, Fingerprint, Until string }
+
+func authorities(h *gateway.HTTPS) []authority {
+	if h == nil || h.CA == "" {
+		return nil
+	}
+	list, err := statement.ParseCA(h.CA)
+	if err != nil {
+		return []authority{{Name: "unreadable"}} // of a row that the chain does not hold
+	}
+	var all []authority
+	for _, c := range list {
+		all = append(all, authority{c.Subject.String(), fmt.Sprintf("%x", sha256.Sum256(c.Raw)), stamp(c.NotAfter)})
+	}
+	return all
 }
 
 // targetForm defines a target or changes one.
@@ -175,5 +205,9 @@ func (s *Server) targetForm(v *visit) error {
 		}
 		title = "Change target " + x.Title
 	}
-	return s.show(v, "targetform", title, map[string]any{"X": x, "Weak": gateway.LegacyAlgorithms(), "Impacts": []gateway.Impact{gateway.Low, gateway.Medium, gateway.High}, "Proofs": []gateway.ProofKind{gateway.ProofCertificate, gateway.ProofKey, gateway.ProofPassword}})
+	https := gateway.HTTPS{Trust: gateway.TrustPin}
+	if x.HTTPS != nil {
+		https = *x.HTTPS
+	}
+	return s.show(v, "targetform", title, map[string]any{"X": x, "Weak": gateway.LegacyAlgorithms(), "Impacts": []gateway.Impact{gateway.Low, gateway.Medium, gateway.High}, "HTTPS": https, "Trusts": trusts})
 }

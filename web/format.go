@@ -75,6 +75,8 @@ func funcs(now func() time.Time) template.FuncMap {
 		"short":    short,
 		"list":     listed,
 		"may":      abilitiesOf,
+		"each":     eachAbility,
+		"account":  accountLine,
 		"pieces":   pieces,
 		"lines":    func(l []string) string { return strings.Join(l, "\n") },
 		"plain":    func(v any) string { return strings.ReplaceAll(fmt.Sprint(v), "-", " ") },

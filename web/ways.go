@@ -16,8 +16,12 @@ type way struct {
 }
 
 // Ways are the commands that use a grant, one for each thing that it lets,
-// the most usual first. Words in capitals are for the engineer to fill in.
+// the most usual first. Words in capitals are for the engineer to fill in. A
+// web console is used by no command.
 func (a sshAddress) Ways(g gateway.Grant) []way {
+	if len(g.Abilities.Methods) > 0 {
+		return nil
+	}
 	user, ssh, can := g.Account+"+"+g.Target+"@"+a.host, "ssh"+a.flag(" -p "), g.Abilities
 	var all []way
 	add := func(yes bool, title, command string) {

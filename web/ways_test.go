@@ -20,6 +20,7 @@ func TestWays(t *testing.T) {
 		{"forwards", "gw:2022", gateway.Abilities{Forward: []string{"[2001:db8::1]:443", "db:5432"}}, []string{
 			"ssh -p 2022 -N -L 10443:[2001:db8::1]:443 ops+pump@gw", "ssh -p 2022 -N -L 5432:db:5432 ops+pump@gw",
 		}},
+		{"a web console", "gw", gateway.Abilities{Methods: []string{"GET"}, Paths: []string{"/"}, Upload: true, Download: true}, nil},
 		{"nothing", "gw", gateway.Abilities{}, nil},
 	} {
 		var got, ids []string

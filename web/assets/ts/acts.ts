@@ -86,7 +86,7 @@ function statusOf(form: HTMLFormElement): HTMLElement {
 export function collect(form: HTMLFormElement): Params {
   const params: Params = {};
   for (const el of Array.from(form.elements) as HTMLInputElement[]) {
-    if (!el.name || el.disabled || el.closest("details[data-part]:not([open])") || !wanted(form, el)) continue;
+    if (!el.name || el.matches(":disabled") || el.closest("details[data-part]:not([open])") || !wanted(form, el)) continue;
     const value = read(el);
     if (value === undefined) continue;
     put(params, el.name.split("."), value, el.dataset.as === "list");
@@ -125,9 +125,21 @@ function read(el: HTMLInputElement): unknown {
   return text === "" && !keep ? undefined : text;
 }
 
+/** account reads one line: name, login (- for none), proof, file, KEY=VALUE…;
+ * words with blanks stand in quotes. accountLine of console.go writes it. */
 function account(line: string): Params {
-  const [name, login, proof, ...file] = line.split(/\s+/);
-  return { name, login: login ?? "", proof: proof ?? "", ...(file.length ? { secret_file: file.join(" ") } : {}) };
+  const words = (line.match(/(?:[^\s"]|"(?:[^"\\]|\\.)*")+/g) ?? []).map((w) => w.replace(/"(?:[^"\\]|\\.)*"/g, (q) => JSON.parse(q) as string));
+  const [name, login, proof, ...rest] = words;
+  const a: Params = { name, login: login === "-" ? "" : login ?? "", proof: proof ?? "" };
+  for (const word of rest) {
+    const [, key, value] = /^(header|token_url|scopes|page|action|user|password|json|done|token|failed|cookie|field\.[^=]+)=(.*)$/.exec(word) ?? [];
+    if (!key) a.secret_file = a.secret_file ? `${a.secret_file} ${word}` : word;
+    else if (key === "scopes") a.scopes = value!.split(" ");
+    else if (key === "header" || key === "token_url") a[key] = value;
+    else if (key.startsWith("field.")) ((a.form ??= {}).fields ??= {})[key.slice("field.".length)] = value;
+    else (a.form ??= {})[key] = key === "json" ? value === "true" : key === "done" ? Number(value) : value;
+  }
+  return a;
 }
 
 function put(into: Params, path: string[], value: unknown, list: boolean): void {

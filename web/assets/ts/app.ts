@@ -2,6 +2,7 @@ import { bindActs } from "./acts";
 import { bindAsk } from "./ask";
 import { bindEnrol } from "./enrol";
 import { bindLogin } from "./login";
+import { bindIfs } from "./ifs";
 import { bindHints, localise, startClock, tick } from "./clock";
 import { bindParts } from "./parts";
 import { startLive } from "./live";
@@ -17,6 +18,7 @@ function dress(root: ParentNode): void {
 dress(document);
 bindLogin();
 bindEnrol();
+bindIfs();
 bindAsk();
 bindHints();
 startClock();

@@ -2,6 +2,7 @@
 // beside it while it is filled in.
 
 import { each, find } from "./dom";
+import { applyIfs } from "./ifs";
 
 const pause = 500; // ms after the last key
 
@@ -9,7 +10,11 @@ export function bindAsk(): void {
   const form = find<HTMLFormElement>("#ask");
   if (!form) return;
   const target = find<HTMLSelectElement>("#target", form)!;
-  target.addEventListener("change", () => accounts(form, target.value));
+  target.addEventListener("change", () => {
+    accounts(form, target.value);
+    find<HTMLInputElement>("#kind", form)!.value = target.selectedOptions[0]?.dataset.kind ?? "ssh";
+    applyIfs(form);
+  });
   accounts(form, target.value);
   let timer = 0;
   let latest = 0;
