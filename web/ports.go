@@ -77,6 +77,23 @@ type Identity interface {
 	RefusePending(ctx context.Context, id, person string) error
 }
 
+// Consoles opens the console of an HTTPS target.
+type Consoles interface {
+	// Open uses the touch that waits in that login, and answers where the
+	// browser goes: a link that is good once. Errors are for the engineer.
+	Open(ctx context.Context, o ConsoleOpening) (link string, err error)
+}
+
+// ConsoleOpening is who opens a console.
+type ConsoleOpening struct {
+	Person    gateway.Person
+	Login     string // identifier of the login
+	Grant     string
+	Source    string // address:port
+	UserAgent string
+	Path      string // of the console, to begin with; empty: /
+}
+
 // Config is what a Server is made of.
 type Config struct {
 	API      *api.Server // also answers at /api/v1
@@ -86,7 +103,9 @@ type Config struct {
 	SSH string // host or host:port that engineers connect to by ssh
 	// Terminals are shells in the browser; nil: this gateway has none.
 	Terminals *terminal.Desk
-	HostCA    string // its SSH host authority as a line of authorized_keys; empty: the pages show no jump
+	// Consoles opens HTTPS targets; nil: this gateway has no domain for them.
+	Consoles Consoles
+	HostCA   string // its SSH host authority as a line of authorized_keys; empty: the pages show no jump
 	// Certificates shows SSH certificates; nil: none is issued here.
 	Certificates Certificates
 	Node         string

@@ -93,6 +93,7 @@ var entries = []entry{
 	{"POST /grants/{id}/revoke", staff, api.Revoke, (*Server).revoke},
 	{"GET /inbox", staff, api.Approve, (*Server).inbox},
 
+	{"POST /console/{grant}", signedIn, api.Ask, (*Server).openConsole},
 	{"GET /terminal/{grant}", signedIn, api.Ask, (*Server).terminalPage},
 	{"GET /terminal/{grant}/socket", signedIn, api.Ask, (*Server).terminalSocket},
 

@@ -19,6 +19,7 @@ import (
 	"github.com/portcullis/portcullis/certs"
 	"github.com/portcullis/portcullis/gateway/audit"
 	"github.com/portcullis/portcullis/gateway/cluster/handover"
+	"github.com/portcullis/portcullis/gateway/httpsproxy"
 	"github.com/portcullis/portcullis/gateway/sshproxy"
 	"github.com/portcullis/portcullis/web"
 	"github.com/portcullis/portcullis/web/api"
@@ -80,7 +81,8 @@ type gatewayd struct {
 	pages               *web.Server
 	api                 *api.Server
 	carrier             *sshproxy.Proxy
-	desk                *terminal.Desk // shells in browsers
+	consoles            *httpsproxy.Proxy // nil: no domain for them
+	desk                *terminal.Desk    // shells in browsers
 	web, ssh, sock, adm net.Listener
 	nodes               net.Listener  // for the other nodes; nil for one node
 	serving             certs.Serving // of the web listener; nil where it speaks no TLS
@@ -116,6 +118,9 @@ func newGateway(ctx context.Context, cfg Config, log *slog.Logger) (_ *gatewayd,
 	if err := g.joinProxy(ctx); err != nil {
 		return nil, err
 	}
+	if err := g.joinConsoles(); err != nil {
+		return nil, err
+	}
 	if err := g.joinPages(); err != nil {
 		return nil, err
 	}
@@ -149,7 +154,7 @@ func (g *gatewayd) joinPages() (err error) {
 	if err != nil {
 		return err
 	}
-	g.pages, err = web.New(web.Config{API: g.api, Identity: shownIdentity{g.identity}, Certificates: certificates{g}, URL: g.cfg.URL, SSH: g.sshAddress(), Terminals: g.desk, HostCA: line(g.keys.HostCAPublic()), Node: g.cfg.Node, Secure: !g.cfg.plain(), Now: time.Now})
+	g.pages, err = web.New(web.Config{API: g.api, Identity: shownIdentity{g.identity}, Certificates: certificates{g}, URL: g.cfg.URL, SSH: g.sshAddress(), Terminals: g.desk, Consoles: g.openers(), HostCA: line(g.keys.HostCAPublic()), Node: g.cfg.Node, Secure: !g.cfg.plain(), Now: time.Now})
 	return err
 }
 
@@ -201,6 +206,9 @@ func (g *gatewayd) serve(ctx context.Context, ready func()) (err error) {
 	var keepers errgroup.Group
 	for name, run := range map[string]func(context.Context) error{"access": g.access.Run, "session": g.sessions.Run, "spool": g.spool.Run, "killswitch": g.killswitch.Run, "outofband": g.outofband.Run, "search": g.search.Run, "memory": keepTidy, "certificate": g.watchCertificate, "grants": g.keepGrants} {
 		keepers.Go(func() error { return named(name, run(inner)) })
+	}
+	if g.consoles != nil {
+		keepers.Go(func() error { g.consoles.Run(inner); return nil })
 	}
 	listeners, lctx := errgroup.WithContext(context.WithoutCancel(ctx))
 	listeners.Go(func() error { return g.leave(ctx, lctx) })
@@ -264,8 +272,11 @@ func (g *gatewayd) serveWeb(ctx context.Context) error {
 	g.health(mux)
 	mux.Handle("/", g.across(g.pages.Handler()))
 	srv := &http.Server{
-		Handler: mux, ReadHeaderTimeout: webHeaderTimeout, ReadTimeout: webReadTimeout, IdleTimeout: webIdleTimeout, MaxHeaderBytes: webMaxHeader,
+		Handler: g.hosted(mux), ReadHeaderTimeout: webHeaderTimeout, ReadTimeout: webReadTimeout, IdleTimeout: webIdleTimeout, MaxHeaderBytes: webMaxHeader,
 		ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
+	}
+	if g.consoles != nil {
+		g.consoles.Server(srv)
 	}
 	serve := func() error { return srv.Serve(g.web) }
 	if g.serving != nil {

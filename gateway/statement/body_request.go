@@ -127,6 +127,9 @@ func (b *Open) Sentence() string {
 	if len(b.Abilities.Methods) > 0 {
 		via = fmt.Sprintf("the browser of this login alone, opened within %s", span(int64(Fresh/time.Second)))
 	}
+	if len(b.Abilities.Methods) > 0 { // of a console
+		via = fmt.Sprintf("one console in the browser of this login, opened within %s", span(int64(Fresh/time.Second)))
+	}
 	if b.Binding == BindSSH {
 		via = fmt.Sprintf("the SSH connection from %s that shows the code %s", b.Source, b.Code)
 	}

@@ -1,6 +1,7 @@
 // Forms that become a signed act: <form data-act="KIND">.
 
 import { busy, each, find, say } from "./dom";
+import { post } from "./http";
 import { sign, Signed } from "./sign";
 
 type Params = Record<string, any>;
@@ -23,7 +24,8 @@ async function run(form: HTMLFormElement, button: HTMLButtonElement | null): Pro
   busy(button, true);
   try {
     const done = await sign(form.dataset.act!, collect(form), form.dataset.danger ?? "");
-    if (done) finish(form, done);
+    if (done && form.dataset.enter) location.assign((await post<{ link: string }>(form.dataset.enter, {})).link);
+    else if (done) finish(form, done);
   } catch (e) {
     say(status, (e as Error).message, true);
   } finally {
