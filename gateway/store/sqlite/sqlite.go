@@ -7,7 +7,6 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net/url"
 	"os"
@@ -60,7 +59,7 @@ func Open(path string, opts Options) (*store.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store %q: %w", path, err)
 	}
-	if err := migrate(writer); err != nil {
+	if err := store.Migrate(context.Background(), goose.DialectSQLite3, writer, migrations); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %q: %w", path, err), writer.Close())
 	}
 	reader, err := open(path, readers, "query_only(1)")
@@ -103,30 +102,6 @@ func open(path string, conns int, pragmas ...string) (*sql.DB, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
-}
-
-func migrate(db *sql.DB) error {
-	dir, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, dir, goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
-	}
-	ctx := context.Background()
-	have, err := p.GetDBVersion(ctx)
-	if err != nil {
-		return fmt.Errorf("read the version of its tables: %w", err)
-	}
-	sources := p.ListSources()
-	if newest := sources[len(sources)-1].Version; have > newest {
-		return fmt.Errorf("its tables are of version %d, this program knows up to %d: start the newer program that wrote it", have, newest)
-	}
-	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("bring its tables up to date: %w", err)
-	}
-	return nil
 }
 
 // fault words an error of the driver. What is not plainly our own mistake
