@@ -29,7 +29,7 @@ type address struct {
 	where        string // hosts and database, for people
 	passwordFile string
 	cfg          *pgx.ConnConfig // without a password
-	plain        bool            // crosses a network without a certificate that is checked
+	plain        string          // the sslmode that crosses a network without a certificate that is checked; empty: none
 }
 
 // String returns the hosts and the database.
@@ -100,7 +100,9 @@ func (a *address) encrypt(q url.Values, hosts string) error {
 		}
 	case "verify-full":
 	case "verify-ca", "require", "disable":
-		a.plain = !near
+		if !near {
+			a.plain = mode
+		}
 	default:
 		return invalid("sslmode=%s decides nothing; write verify-full, verify-ca, require or disable", mode)
 	}

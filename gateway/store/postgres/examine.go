@@ -12,6 +12,25 @@ const (
 	maxSkew = 2 * time.Second // between our clock and the database's
 )
 
+// warnings is Examine, and what is wrong with the way to the server.
+func (a *address) warnings(ctx context.Context, db *sql.DB, now func() time.Time) ([]string, error) {
+	list, err := Examine(ctx, db, now)
+	return append(a.way(), list...), err
+}
+
+// way says who can stand between this node and the server.
+func (a *address) way() []string {
+	switch a.plain {
+	case "":
+		return nil
+	case "disable":
+		return []string{"what passes between this node and " + a.where + " is not encrypted (sslmode=disable): whoever is on the network reads it, and can answer in the server's place; write sslmode=verify-full"}
+	case "verify-ca":
+		return []string{"the certificate of " + a.where + " is not held to its name (sslmode=verify-ca): any server with one of the same authority can answer in its place; write sslmode=verify-full"}
+	}
+	return []string{"the certificate of " + a.where + " is not checked (sslmode=" + a.plain + "): whoever is on the network can answer in the server's place; write sslmode=verify-full"}
+}
+
 // Examine says, in sentences for the operator, what makes the server less than
 // a store should be: no synchronous standby, a version that is not looked
 // after, a clock that is off by more than two seconds.

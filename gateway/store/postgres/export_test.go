@@ -21,3 +21,12 @@ func Writer(text string) (*sql.DB, error) {
 	}
 	return a.open(writing, 1), nil
 }
+
+// Way is what Open says of the way to a server.
+func Way(text string) ([]string, error) {
+	a, err := parse(text, "")
+	if err != nil {
+		return nil, err
+	}
+	return a.way(), nil
+}

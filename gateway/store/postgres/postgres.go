@@ -93,7 +93,7 @@ func (a *address) dialect() store.Dialect {
 	return store.Dialect{
 		Begin:  "BEGIN; SELECT pg_advisory_xact_lock(" + strconv.Itoa(writerLock) + ")",
 		Commit: commitText,
-		Fault:  fault, Inspect: inspect, Warnings: Examine, Listen: a.listen, Beat: beat, Clock: "(" + clockText + ")::bigint",
+		Fault:  fault, Inspect: inspect, Warnings: a.warnings, Listen: a.listen, Beat: beat, Clock: "(" + clockText + ")::bigint",
 	}
 }
 

@@ -171,6 +171,26 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// TestPlainWayIsSaidSo: only a way that leaves the machine without a
+// certificate that is checked is worth a word, whoever sets it.
+func TestPlainWayIsSaidSo(t *testing.T) {
+	for text, want := range map[string]string{
+		"postgres://u@10.0.0.1/gate?sslmode=disable":             "is not encrypted",
+		"postgres://u@127.0.0.1,db.example/gate?sslmode=disable": "is not encrypted",
+		"postgres://u@db.example/gate?sslmode=require":           "is not checked",
+		"postgres://u@db.example/gate?sslmode=verify-ca":         "is not held to its name",
+		"postgres://u@db.example/gate?sslmode=verify-full":       "",
+		"postgres://u@db.example/gate":                           "",
+		"postgres://u@127.0.0.1:5433/gate?sslmode=disable":       "",
+		"postgres://u@[::1]/gate":                                "",
+	} {
+		got, err := postgres.Way(text)
+		if err != nil || (len(got) == 0) != (want == "") || !strings.Contains(strings.Join(got, ""), want) || strings.Contains(strings.Join(got, ""), "u@") {
+			t.Errorf("%s: %q %v, want %q", text, got, err, want)
+		}
+	}
+}
+
 // TestDurabilityIsNeverLowered: whatever the server's default for us is.
 func TestDurabilityIsNeverLowered(t *testing.T) {
 	url := server.Database(t)
