@@ -132,22 +132,16 @@ func (c *orderSuspendCmd) byKey(r *run, in api.OrderParams) (string, []byte, err
 	return order.ID, raw, nil
 }
 
-// orderFor holds what the gateway drew up to what was asked for.
+// orderFor holds the order that the gateway drew up to what was asked for.
 func orderFor(c api.SSHChallenge, base *url.URL, in api.OrderParams) (*statement.Order, error) {
-	st, body, err := statement.Parse([]byte(c.Statement))
-	if err != nil {
-		return nil, fmt.Errorf("what the gateway wants signed does not read as a statement: %w", err)
-	}
-	order, ok := body.(*statement.Order)
+	order, err := drawnUp[*statement.Order](c, base, statement.OrderNamespace, "an order")
 	switch {
-	case !ok:
-		return nil, fmt.Errorf("the gateway wants something else signed than an order: %s", printable(st.Sentence))
-	case c.Sentence != st.Sentence:
-		return nil, errors.New("the gateway shows a sentence that the statement does not say")
-	case st.Gateway != base.String() || c.Namespace != statement.OrderNamespace(base.Hostname()):
-		return nil, fmt.Errorf("the statement is for the gateway %s, and you asked %s", printable(st.Gateway), base)
+	case err != nil:
+		return nil, err
 	case order.Scope != in.Scope || order.Closing(time.Now()).Mode != in.Mode || order.Drain != in.Drain || order.Reason != in.Reason:
 		return nil, fmt.Errorf("the order is for %s, which you did not ask for", printable(order.Scope.String()))
+	case order.To.Sub(order.From) > time.Duration(in.Valid)*time.Second:
+		return nil, fmt.Errorf("the order is good for %s, which you did not ask for", order.To.Sub(order.From))
 	}
 	return order, nil
 }

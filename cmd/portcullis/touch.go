@@ -130,22 +130,33 @@ func (c *touchCmd) key() (file string, key ssh.PublicKey, err error) {
 	return "", nil, hinted(errors.New("no SSH security key was found"), hint)
 }
 
-// begunFor holds what the gateway drew up to what was asked for: the sentence
-// is what the statement says, and the statement is for this gateway, this key
-// and this target. Whoever sits in between cannot have another one signed.
-func begunFor(c api.SSHChallenge, base *url.URL, in api.TouchParams) (*statement.Open, error) {
-	st, body, err := statement.Parse([]byte(c.Statement))
+// drawnUp holds what the gateway drew up to be signed to what it was asked to
+// draw up: the sentence is what the statement says, and the statement is of
+// this kind and for this gateway. Whoever sits in between cannot have another
+// one signed.
+func drawnUp[B statement.Body](c api.SSHChallenge, base *url.URL, namespace func(host string) string, what string) (body B, err error) {
+	st, any, err := statement.Parse([]byte(c.Statement))
 	if err != nil {
-		return nil, fmt.Errorf("what the gateway wants signed does not read as a statement: %w", err)
+		return body, fmt.Errorf("what the gateway wants signed does not read as a statement: %w", err)
 	}
-	open, ok := body.(*statement.Open)
+	body, ok := any.(B)
 	switch {
 	case !ok:
-		return nil, fmt.Errorf("the gateway wants something else signed than the opening of a session: %s", printable(st.Sentence))
+		err = fmt.Errorf("the gateway wants something else signed than %s: %s", what, printable(st.Sentence))
 	case c.Sentence != st.Sentence:
-		return nil, errors.New("the gateway shows a sentence that the statement does not say")
-	case st.Gateway != base.String() || c.Namespace != statement.OpenNamespace(base.Hostname()):
-		return nil, fmt.Errorf("the statement is for the gateway %s, and you asked %s", printable(st.Gateway), base)
+		err = errors.New("the gateway shows a sentence that the statement does not say")
+	case st.Gateway != base.String() || c.Namespace != namespace(base.Hostname()):
+		err = fmt.Errorf("the statement is for the gateway %s, and you asked %s", printable(st.Gateway), base)
+	}
+	return body, err
+}
+
+// begunFor holds the opening that the gateway drew up to this key and target.
+func begunFor(c api.SSHChallenge, base *url.URL, in api.TouchParams) (*statement.Open, error) {
+	open, err := drawnUp[*statement.Open](c, base, statement.OpenNamespace, "the opening of a session")
+	switch {
+	case err != nil:
+		return nil, err
 	case !open.ByKey() || open.Transport != in.Fingerprint:
 		return nil, errors.New("the statement is for another key than yours")
 	case open.Target != in.Target || in.Account != "" && open.Account != in.Account:
