@@ -78,7 +78,7 @@ soak: build ## repeat the end-to-end stories for SOAKTIME
 	PORTCULLIS_BIN=$(CURDIR)/bin/portcullis PORTCULLIS_SOAK=$(SOAKTIME) go test -race -run '^TestSoak$$' -timeout 0 -v ./e2e
 
 soak-gate: build ## suspend vendors on three nodes while nodes and servers fail, for SECONDS; SEED= replays a run
-	.ci/need sshd=openssh-server ssh=openssh-client redis-server=redis-server pg_ctlcluster=postgresql
+	.ci/need sshd=openssh-server ssh=openssh-client redis-server=redis-server redis-sentinel=redis-sentinel pg_ctlcluster=postgresql mkfs.ext4=e2fsprogs fsfreeze=util-linux
 	PORTCULLIS_BIN=$(CURDIR)/bin/portcullis PORTCULLIS_SOAK_GATE=$(SECONDS)s $(if $(SEED),PORTCULLIS_SEED=$(SEED)) go test -run '^TestSoakGate$$' -count 1 -timeout 1h -v ./e2e
 
 regress: build ## compare OpenSSH's own scripts without the gateway and through it; SCRIPTS names some

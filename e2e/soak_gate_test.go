@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -47,7 +48,11 @@ func weather(store, redis rig.Weather) (begin, end func(*gateSoak, int) error) {
 	return turn(store, redis), turn(rig.Fair, rig.Fair)
 }
 
-func faults() []fault {
+// calm is no fault at all.
+func calm(*gateSoak, int) error { return nil }
+
+// faults are what may happen, with one Redis or with Sentinels.
+func faults(sentinel bool) []fault {
 	list := []fault{
 		{name: "frozen", store: true,
 			begin: func(g *gateSoak, n int) error { return g.all.Nodes[n].Freeze() },
@@ -55,17 +60,22 @@ func faults() []fault {
 		{name: "killed", kills: true,
 			begin: func(g *gateSoak, n int) error { g.all.Nodes[n].Kill(); return nil },
 			end:   func(g *gateSoak, n int) error { return g.all.Nodes[n].Start(g.ctx) }},
-		{name: "Redis flushed", all: true,
-			begin: func(g *gateSoak, _ int) error { return g.all.Redis.Flush(g.ctx) },
-			end:   func(*gateSoak, int) error { return nil }},
-		{name: "Redis started again", all: true,
-			begin: func(g *gateSoak, _ int) error { g.all.Redis.Kill(); return nil },
-			end:   func(g *gateSoak, _ int) error { return g.all.Redis.Up(g.ctx) }},
+		{name: "slow disk",
+			begin: func(g *gateSoak, n int) error { return g.all.Disks[n].Slow() },
+			end:   func(g *gateSoak, n int) error { return g.all.Disks[n].Quick() }},
 		{name: "PostgreSQL started again", all: true, store: true,
 			begin: func(g *gateSoak, _ int) error { return g.all.PostgresDown() },
 			end:   func(g *gateSoak, _ int) error { return g.all.Postgres.Up() }},
-		{name: "calm", begin: func(*gateSoak, int) error { return nil }, end: func(*gateSoak, int) error { return nil }},
+		{name: "calm", begin: calm, end: calm},
 	}
+	if sentinel {
+		return append(list, sentinelFaults()...)
+	}
+	list = append(list,
+		fault{name: "Redis flushed", all: true, begin: func(g *gateSoak, _ int) error { return g.all.Redis.Flush(g.ctx) }, end: calm},
+		fault{name: "Redis started again", all: true,
+			begin: func(g *gateSoak, _ int) error { g.all.Redis.Kill(); return nil },
+			end:   func(g *gateSoak, _ int) error { return g.all.Redis.Up(g.ctx) }})
 	for _, w := range []rig.Weather{rig.Cut, rig.Silent, rig.Deaf, rig.Dumb} {
 		for _, at := range []struct {
 			name         string
@@ -79,22 +89,76 @@ func faults() []fault {
 	return list
 }
 
+// sentinelFaults happen to a Redis whose copy takes over, and to the ways to
+// the store, which no Sentinel tells of.
+func sentinelFaults() []fault {
+	list := []fault{
+		{name: "Redis flushed", all: true, end: calm, begin: func(g *gateSoak, _ int) error {
+			master, err := g.all.Sentinel.Master(g.ctx)
+			if err == nil {
+				err = master.Flush(g.ctx)
+			}
+			return err
+		}},
+		{name: "Redis failed over", all: true,
+			begin: func(g *gateSoak, _ int) (err error) {
+				g.gone, err = g.all.Sentinel.Failover(g.ctx, func(r *rig.Redis) error { r.Kill(); return nil })
+				return err
+			},
+			end: func(g *gateSoak, _ int) error { return errors.Join(g.gone.Up(g.ctx), g.all.Sentinel.Settled(g.ctx)) }},
+		{name: "Redis frozen", all: true,
+			begin: func(g *gateSoak, _ int) (err error) {
+				g.gone, err = g.all.Sentinel.Master(g.ctx)
+				if err == nil {
+					err = g.gone.Freeze()
+				}
+				return err
+			},
+			end: func(g *gateSoak, _ int) error { return errors.Join(g.gone.Thaw(), g.all.Sentinel.Settled(g.ctx)) }},
+	}
+	for _, w := range []rig.Weather{rig.Cut, rig.Silent, rig.Deaf, rig.Dumb} {
+		turn := func(w rig.Weather) func(*gateSoak, int) error {
+			return func(g *gateSoak, n int) error { g.all.ToStore[n].Turn(w); return nil }
+		}
+		list = append(list, fault{name: "store " + w.String(), store: true, begin: turn(w), end: turn(rig.Fair)})
+	}
+	return list
+}
+
 // gateSoak is the cluster that it is done to.
 type gateSoak struct {
 	*cluster
-	bobs []*rig.Terminal // the other vendor's, one at each node
+	bobs   []*rig.Terminal // the other vendor's, one at each node
+	gone   *rig.Redis      // the master that the last fault took away
+	opened int             // shells so far
 }
 
 // TestSoakGate suspends one vendor after another while nodes and servers fail,
 // and reads every client's transcript: no byte after the answer, or after the
 // end of a silent node's lease; nobody gets in again; no other vendor is cut
-// off but by a lease; each session has its end on file. PORTCULLIS_SOAK_GATE
-// is how long it goes on, PORTCULLIS_SEED what it draws; one round, of a
-// frozen node, where neither is set.
+// off but by a lease; each shell that was opened has its beginning and its end
+// on file. PORTCULLIS_SOAK_GATE is how long it goes on, one half with one Redis and one with Sentinels, PORTCULLIS_SEED
+// what it draws; one round, of a frozen node, where neither is set.
+//
+// What does not happen here is a step of one node's clock: the kernel keeps one
+// wall clock for all of a machine, and a program without the C library cannot
+// be told another. TestClock and TestNothingPassesAfterTheLease step it.
 func TestSoakGate(t *testing.T) {
 	length, seed := soakGate(t)
-	draw := rand.New(rand.NewPCG(seed, 1))
-	c := newClusterOf(t, rig.ClusterOptions{Nodes: 3, Lease: soakLease.String(), Faults: true})
+	t.Logf("seed %d: replay with SEED=%d", seed, seed)
+	t.Run("one Redis", func(t *testing.T) {
+		soakOf(t, rig.ClusterOptions{Disks: length > 0}, length/2, rand.New(rand.NewPCG(seed, 1)))
+	})
+	if length > 0 {
+		t.Run("Sentinels", func(t *testing.T) {
+			soakOf(t, rig.ClusterOptions{Disks: true, Sentinel: true}, length/2, rand.New(rand.NewPCG(seed, 2)))
+		})
+	}
+}
+
+func soakOf(t *testing.T, o rig.ClusterOptions, length time.Duration, draw *rand.Rand) {
+	o.Nodes, o.Lease, o.Faults, o.Stage.Config = 3, soakLease.String(), true, "recordings_reserve_mib: 8\n"
+	c := newClusterOf(t, o)
 	g := &gateSoak{cluster: c, bobs: make([]*rig.Terminal, 3)}
 	var vendors, people strings.Builder
 	names := []string{"acme", "bolt"}
@@ -107,8 +171,7 @@ func TestSoakGate(t *testing.T) {
 	plant = strings.Replace(strings.Replace(plant, "people:\n", vendors.String()+"people:\n", 1), "targets:\n", people.String()+"targets:\n", 1)
 	c.must(c.Apply(c.ctx, plant))
 	c.grant("bob", "pump", 4*time.Hour)
-	t.Logf("seed %d: replay with SEED=%d", seed, seed)
-	all := faults()
+	all := faults(o.Sentinel)
 	for round, end := 0, time.Now().Add(length); round == 0 || time.Now().Before(end) && round < soakVendor; round++ {
 		f, node, by, hold := all[draw.IntN(len(all))], draw.IntN(3), 1+draw.IntN(2), soakShort
 		if draw.IntN(2) == 0 && !f.all {
@@ -119,7 +182,7 @@ func TestSoakGate(t *testing.T) {
 		}
 		g.round(round, f, node, (node+by)%3, hold)
 		if t.Failed() {
-			t.Fatalf("round %d, seed %d", round, seed)
+			t.Fatalf("in round %d", round)
 		}
 	}
 	g.everySessionEnds()
@@ -150,12 +213,14 @@ func (g *gateSoak) round(n int, f fault, node, by int, hold time.Duration) {
 	g.joins(who)
 	g.grant(who, "pump", time.Hour)
 	shells := g.shells(who)
+	g.opened += len(shells)
 	for _, s := range shells {
 		g.must(s.Type(tick))
 	}
 	for i, s := range g.bobs {
 		if s == nil {
 			g.bobs[i] = g.shellAt(i, "bob")
+			g.opened++
 		}
 	}
 	broken := time.Now()
@@ -171,15 +236,18 @@ func (g *gateSoak) round(n int, f fault, node, by int, hold time.Duration) {
 	if !ordered {
 		g.Fatalf("%s: nobody could order it", what)
 	}
-	g.reported(f, node, hold, got, what)
+	passed := g.reported(f, node, hold, got, what)
 	for i, s := range shells {
 		if _, err := s.Wait(soakLease + 5*time.Second); err != nil {
 			g.Errorf("%s: the shell at node-%d goes on: %v\n%s", what, i+1, err, tail(s.Shown(), 300))
 			continue
 		}
-		end := answered
+		end := passed // of a node that the answer does not speak of: the store was away
 		for _, r := range got.Report.Nodes {
-			if r.Node == fmt.Sprintf("node-%d", i+1) && !r.Answered {
+			switch {
+			case r.Node == fmt.Sprintf("node-%d", i+1) && r.Answered:
+				end = answered
+			case r.Node == fmt.Sprintf("node-%d", i+1):
 				end = r.LeaseEnds
 			}
 		}
@@ -196,8 +264,9 @@ func (g *gateSoak) round(n int, f fault, node, by int, hold time.Duration) {
 }
 
 // reported holds the report of an order that a frozen node did not hear to
-// say so, and every report to end with PASS.
-func (g *gateSoak) reported(f fault, node int, hold time.Duration, got clusterReport, what string) {
+// say so, one that was given without the store to say so too, and every report
+// to end with PASS; it returns when that was.
+func (g *gateSoak) reported(f fault, node int, hold time.Duration, got clusterReport, what string) time.Time {
 	g.Helper()
 	if f.name == "frozen" && hold == soakLong {
 		silent := ""
@@ -210,6 +279,9 @@ func (g *gateSoak) reported(f fault, node int, hold time.Duration, got clusterRe
 			g.Errorf("%s: the report %+v", what, got.Report)
 		}
 	}
+	if got.Report.Verdict == "PASS" && len(got.Report.Nodes) != len(g.all.Nodes) {
+		g.Errorf("%s: the report passes without all nodes: %+v", what, got.Report)
+	}
 	if err := rig.Until(g.ctx, soakLease+10*time.Second, func() error {
 		err := g.Machine().Get(g.ctx, "/api/v1/suspensions/"+got.ID, &got)
 		if err == nil && got.Report.Verdict != "PASS" {
@@ -219,6 +291,7 @@ func (g *gateSoak) reported(f fault, node int, hold time.Duration, got clusterRe
 	}); err != nil {
 		g.Errorf("%s: %v", what, err)
 	}
+	return time.Now()
 }
 
 // order suspends a vendor at a node; ordered is false where that node said no.
@@ -293,8 +366,8 @@ func (g *gateSoak) others(f fault, node int, away time.Duration, what string) {
 	}
 }
 
-// everySessionEnds holds the log to have an end for each session that was
-// opened, but for bob's that live.
+// everySessionEnds holds the log to have a beginning and an end for each shell
+// that was opened, but for bob's that live.
 func (g *gateSoak) everySessionEnds() {
 	g.Helper()
 	var live []string
@@ -304,25 +377,40 @@ func (g *gateSoak) everySessionEnds() {
 		}
 	}
 	g.must(rig.Until(g.ctx, 20*time.Second, func() error {
-		var page struct {
-			Items []session `json:"items"`
-		}
-		if err := g.Machine().Get(g.ctx, "/api/v1/sessions", &page); err != nil {
+		all, err := g.everySession()
+		if err != nil {
 			return err
 		}
-		for _, x := range page.Items {
-			if slices.Contains(live, x.ID) {
-				continue
-			}
+		if len(all) < g.opened {
+			return fmt.Errorf("%d shells were opened, %d sessions are on file", g.opened, len(all))
+		}
+		for _, x := range all {
 			var events json.RawMessage
 			if err := g.Machine().Get(g.ctx, "/api/v1/events?session="+x.ID, &events); err != nil {
 				return err
 			}
-			if x.State != "ended" || !strings.Contains(string(events), `"session.ended"`) {
+			if !strings.Contains(string(events), `"session.opened"`) {
+				return fmt.Errorf("session %s of %s began without an event: %s", x.ID, x.Person, events)
+			}
+			if !slices.Contains(live, x.ID) && (x.State != "ended" || !strings.Contains(string(events), `"session.ended"`)) {
 				return fmt.Errorf("session %s of %s is %s; its events: %s", x.ID, x.Person, x.State, events)
 			}
 		}
 		return nil
 	}))
 	g.verified()
+}
+
+// everySession lists all, page by page.
+func (g *gateSoak) everySession() (all []session, err error) {
+	for before := ""; ; {
+		var page struct {
+			Items []session `json:"items"`
+		}
+		if err := g.Machine().Get(g.ctx, "/api/v1/sessions?limit=200&before="+before, &page); err != nil || len(page.Items) == 0 {
+			return all, err
+		}
+		all = append(all, page.Items...)
+		before = page.Items[len(page.Items)-1].ID
+	}
 }

@@ -22,8 +22,10 @@ type Cluster struct {
 	*Stage
 	Nodes    []*Gateway // all, the stage's own first
 	Postgres *pgtest.Server
-	Redis    *Redis
-	Database string   // its name
+	Redis    *Redis     // nil where there are Sentinels
+	Sentinel *Sentinels // nil where there is one Redis
+	Database string     // its name
+	Disks    []*Disk    // of each node, where ClusterOptions.Disks is set
 	ToStore  []*Fault // of each node, where ClusterOptions.Faults is set
 	ToRedis  []*Fault
 }
@@ -32,8 +34,11 @@ type Cluster struct {
 type ClusterOptions struct {
 	Nodes  int
 	Lease  string // as the configuration takes it
-	Faults bool   // weather can come between each node and the servers
-	Stage  Options
+	Faults bool   // weather can come between each node and the store, and the one Redis
+	Disks  bool   // each node's folder lies on a disk of its own
+	// Sentinel puts a Redis and its copy behind Sentinels in place of one Redis.
+	Sentinel bool
+	Stage    Options
 }
 
 // NewCluster builds it all in dir with the binary bin.
@@ -50,8 +55,18 @@ func NewCluster(ctx context.Context, bin, dir string, o ClusterOptions) (_ *Clus
 	if err = c.Postgres.Exec(ctx, "postgres", "CREATE DATABASE "+c.Database); err != nil {
 		return nil, err
 	}
-	if c.Redis, err = StartRedis(ctx, dir); err != nil {
+	if o.Sentinel {
+		c.Sentinel, err = StartSentinels(ctx, dir)
+	} else {
+		c.Redis, err = StartRedis(ctx, dir)
+	}
+	if err != nil {
 		return nil, err
+	}
+	if o.Disks {
+		if err := c.disks(dir, o.Nodes); err != nil {
+			return nil, err
+		}
 	}
 	var list strings.Builder
 	for i := range o.Nodes {
@@ -82,31 +97,56 @@ func NewCluster(ctx context.Context, bin, dir string, o ClusterOptions) (_ *Clus
 	return c, nil
 }
 
+// disks mounts one on the folder of each node.
+func (c *Cluster) disks(dir string, nodes int) error {
+	for i := range nodes {
+		name := "gateway" // the stage's own
+		if i > 0 {
+			name = fmt.Sprintf("node-%d", i+1)
+		}
+		d, err := NewDisk(filepath.Join(dir, name))
+		if err != nil {
+			return err
+		}
+		c.Disks = append(c.Disks, d)
+	}
+	return nil
+}
+
 // faults lays a way of its own from each node to each server.
 func (c *Cluster) faults(nodes int) error {
 	for range nodes {
-		for _, way := range []struct {
-			to   string
-			into *[]*Fault
-		}{{fmt.Sprintf("127.0.0.1:%d", c.Postgres.Port), &c.ToStore}, {c.Redis.Addr, &c.ToRedis}} {
-			f, err := NewFault(way.to)
-			if err != nil {
-				return err
-			}
-			*way.into = append(*way.into, f)
+		f, err := NewFault(fmt.Sprintf("127.0.0.1:%d", c.Postgres.Port))
+		if err != nil {
+			return err
 		}
+		c.ToStore = append(c.ToStore, f)
+		if c.Redis == nil {
+			continue // Sentinels tell where the master is, and no way leads round that
+		}
+		if f, err = NewFault(c.Redis.Addr); err != nil {
+			return err
+		}
+		c.ToRedis = append(c.ToRedis, f)
 	}
 	return nil
 }
 
 // servers are where a node finds them, as its configuration says it.
 func (c *Cluster) servers(node int) (store, redis string) {
-	store, redis = c.Postgres.URL(pgtest.User, c.Database), c.Redis.Addr
+	store = c.Postgres.URL(pgtest.User, c.Database)
 	if node < len(c.ToStore) {
 		store = strings.Replace(store, fmt.Sprintf("127.0.0.1:%d", c.Postgres.Port), c.ToStore[node].Addr(), 1)
-		redis = c.ToRedis[node].Addr()
 	}
-	return strconv.Quote(store), "redis://" + redis
+	switch {
+	case c.Sentinel != nil:
+		redis = c.Sentinel.Config()
+	case node < len(c.ToRedis):
+		redis = "redis://" + c.ToRedis[node].Addr()
+	default:
+		redis = "redis://" + c.Redis.Addr
+	}
+	return strconv.Quote(store), redis
 }
 
 // add makes a node of the first one's pack and starts it.
@@ -189,8 +229,14 @@ func (c *Cluster) Close() {
 	if c.Redis != nil && c.Redis.Process != nil {
 		c.Redis.Kill()
 	}
+	if c.Sentinel != nil {
+		c.Sentinel.Close()
+	}
 	if c.Postgres != nil {
 		_ = c.Postgres.Stop()
+	}
+	for _, d := range c.Disks {
+		_ = d.Close() // the folder of the test is not removed then, and says so
 	}
 }
 
