@@ -26,13 +26,13 @@ func TestPagesNameSilentNodes(t *testing.T) {
 	s := inCluster(t)
 	id := s.Sessions[0].ID
 	for path, want := range map[string][]string{
-		"/board":                         {"Node node-2 does not answer", "at node-2", "at node-1", "node away", "/sessions/" + id},
+		"/board":                         {"Node node-2 does not answer", "at node-2", "at node-1", "node away", "not known what runs", "/sessions/" + id},
 		"/":                              {"Node node-2 does not answer"},
 		"/suspend?kind=vendor&name=acme": {"Node node-2 does not answer"},
 		"/recordings":                    {"Node node-2 does not answer: recordings that rest there"},
 		"/recordings?text=systemctl":     {"Node node-2 does not answer: recordings that rest there"},
 		"/vendors/acme":                  {"Node node-2 does not answer"},
-		"/sessions/" + id:                {"Node node-2, which holds this session, does not answer"},
+		"/sessions/" + id:                {"Node node-2, which holds this session, does not answer", ">not known</dd>"},
 		"/sessions/" + s.Sessions[1].ID:  {"Node</dt><dd>node-1"},
 	} {
 		body := text(t, s.as("omar", http.MethodGet, path, ""))

@@ -198,6 +198,9 @@ func lookAtRedis(ctx context.Context, bus *redis.Bus) []finding {
 	if !bus.Joined() {
 		out = append(out, finding{What: "redis", Text: "this node hears no orders by the bus", Cure: "an ACL user needs +subscribe and &PREFIX:*; the log has the reason"})
 	}
+	if _, err := bus.Add(ctx, "doctor", time.Minute); err != nil && bus.Joined() {
+		out = append(out, finding{What: "redis", Text: "it counts nothing, so each node keeps its own limits alone: " + err.Error(), Cure: "an ACL user needs +set and +incr on PREFIX:*"})
+	}
 	if d := bus.Drops(); d != (redis.Drops{}) {
 		out = append(out, finding{What: "redis", Text: fmt.Sprintf("dropped %d orders, %d answers and %d beats that no node of this cluster signed", d.Orders, d.Answers, d.Beats), Cure: "let nobody else write to this Redis, and give every node the same roots"})
 	}
