@@ -227,7 +227,7 @@ func (r *rooms) openSessions() (err error) {
 	}
 	r.access, err = access.New(access.Config{
 		Store: r.store.Access(), Chain: r.chain, Policy: r.policy, Certs: r.keys, Floor: r.floor, Now: time.Now, Logger: r.log,
-		Node: r.cfg.Node, Gateway: r.cfg.URL, OnGrantClosed: r.grantClosed,
+		Node: r.cfg.Node, Gateway: r.cfg.URL, OnGrantClosed: r.grantClosed, Granting: func() error { return r.sessions.Clock() },
 	})
 	if err != nil {
 		return err
@@ -250,7 +250,7 @@ func (r *rooms) openGate() error {
 	}
 	conf := killswitch.Config{
 		Store: r.store.KillSwitch(), Statements: r.store.Trust(), Chain: r.chain, Sessions: r.sessions, Bus: bus, Wake: wake, Probe: r.prober().probe,
-		Floor: r.floor, Node: r.cfg.Node, Lease: r.cfg.Lease, Stays: r.cfg.Restore.stays(), Now: time.Now, Logger: r.log,
+		Floor: r.floor, Clock: r.store.Clock(), Node: r.cfg.Node, Lease: r.cfg.Lease, Stays: r.cfg.Restore.stays(), Now: time.Now, Logger: r.log,
 	}
 	if r.roll != nil {
 		conf.Roll = r.roll

@@ -320,6 +320,10 @@ func (g *gatewayd) readyz(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the gateway is being restarted", http.StatusServiceUnavailable)
 		return
 	}
+	if g.sessions.Clock() != nil {
+		http.Error(w, "the clock is not the store's", http.StatusServiceUnavailable)
+		return
+	}
 	if err := g.ready(r.Context()); err != nil {
 		http.Error(w, "the store does not answer", http.StatusServiceUnavailable)
 		return

@@ -19,6 +19,9 @@ const attempts = 8
 // agreed so far left it, or narrower. The body is refused here already if this
 // person may not agree.
 func (s *Service) DraftApprove(ctx context.Context, by gateway.Person, id string, narrowed *gateway.Terms) (*statement.Approve, error) {
+	if err := s.grants(); err != nil {
+		return nil, err
+	}
 	r, err := s.store.Request(ctx, id)
 	if err != nil {
 		return nil, notFound(err, "request", id)
@@ -98,6 +101,9 @@ func (s *Service) CommitApprove(ctx context.Context, signed statement.Signed) (g
 // holds the outcome to the request's version inside it: every approval raises
 // that.
 func (s *Service) agree(ctx context.Context, signed statement.Signed, signer gateway.Person, body *statement.Approve, at time.Time) (gateway.Request, *gateway.Grant, error) {
+	if err := s.grants(); err != nil {
+		return gateway.Request{}, nil, err
+	}
 	r, err := s.store.Request(ctx, body.Request)
 	if err != nil {
 		return r, nil, notFound(err, "request", body.Request)

@@ -160,6 +160,9 @@ func (s *Service) raise(subject string) {
 // openGrant opens a planned grant whose window has begun, by compare-and-swap;
 // one that is open already is returned as it is.
 func (s *Service) openGrant(ctx context.Context, id string) (gateway.Grant, error) {
+	if err := s.grants(); err != nil {
+		return gateway.Grant{}, err
+	}
 	var out gateway.Grant
 	opened := false
 	err := s.store.Update(ctx, func(tx Tx) error {

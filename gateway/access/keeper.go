@@ -69,6 +69,9 @@ func (s *Service) turn(ctx context.Context) time.Duration {
 // ran is closed without having been open.
 func (s *Service) due(ctx context.Context, g gateway.Grant, now time.Time) error {
 	if now.Before(g.To) {
+		if s.grants() != nil { // whoever opens it then hears why
+			return nil
+		}
 		_, err := s.openGrant(ctx, g.ID)
 		return err
 	}

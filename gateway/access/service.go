@@ -60,6 +60,9 @@ type Config struct {
 	Node          string
 	Gateway       string // the gateway's URL, for the next step of a refusal
 	OnGrantClosed func(grantID string, why gateway.EndReason, by string)
+	// Granting, if set, says why this node agrees to nothing and opens no grant
+	// now, as when its clock is not the store's.
+	Granting func() error
 }
 
 // Service is the room. Its methods may be called from many goroutines.
@@ -74,6 +77,7 @@ type Service struct {
 	node   string
 	url    string
 	closed func(grantID string, why gateway.EndReason, by string)
+	grants func() error
 
 	wake  chan struct{} // tells Run that a boundary may have come nearer
 	watch watchers
@@ -94,9 +98,12 @@ func New(c Config) (*Service, error) {
 	if c.OnGrantClosed == nil {
 		c.OnGrantClosed = func(string, gateway.EndReason, string) {}
 	}
+	if c.Granting == nil {
+		c.Granting = func() error { return nil }
+	}
 	return &Service{
 		store: c.Store, chain: c.Chain, policy: c.Policy, certs: c.Certs, floor: c.Floor, clock: newClock(c.Now), log: c.Logger, node: c.Node, url: c.Gateway,
-		closed: c.OnGrantClosed, wake: make(chan struct{}, 1), watch: newWatchers(),
+		closed: c.OnGrantClosed, grants: c.Granting, wake: make(chan struct{}, 1), watch: newWatchers(),
 	}, nil
 }
 

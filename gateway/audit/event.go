@@ -73,6 +73,7 @@ const (
 
 	ChainBroken Name = "chain.broken" // a row does not have a signed statement behind it
 	ClockStep   Name = "clock.stepped"
+	ClockOff    Name = "clock.off" // the node's clock has parted from the store's, or (ok) is with it again
 	StoreLost   Name = "store.lost"
 	SpoolBroken Name = "spool.broken" // something in a node's spool is not what the node wrote, or the store would not have it
 )

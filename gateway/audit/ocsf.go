@@ -82,7 +82,7 @@ var faces = map[Name]face{
 	OrderSigned: {classRemedy, activityOther, 3}, OrderUsed: {classRemedy, 2, 5}, OrderRefused: {classRemedy, activityOther, 3}, OrderWithdrawn: {classRemedy, activityOther, 3},
 	TokenIssued: {classUser, activityOther, 3}, TokenRemoved: {classUser, activityOther, 2},
 
-	ChainBroken: {classFinding, 1, 5}, ClockStep: {classFinding, 1, 3}, StoreLost: {classFinding, 1, 4}, SpoolBroken: {classFinding, 1, 5},
+	ChainBroken: {classFinding, 1, 5}, ClockStep: {classFinding, 1, 3}, ClockOff: {classFinding, 1, 4}, StoreLost: {classFinding, 1, 4}, SpoolBroken: {classFinding, 1, 5},
 }
 
 // Known reports whether n is on the closed list.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/portcullis/portcullis/gateway"
+	"github.com/portcullis/portcullis/gateway/audit"
 	"github.com/portcullis/portcullis/gateway/cluster"
 )
 
@@ -18,7 +19,9 @@ type moment struct {
 	wall time.Time
 }
 
-func (s *Service) moment() moment { return moment{time.Now(), s.now()} }
+// Without the monotonic reading of time.Now, or the difference of two wall
+// clocks would not show that one was set.
+func (s *Service) moment() moment { return moment{time.Now(), s.now().Round(0)} }
 
 // since is how long ago it was, by whichever clock says the longer.
 func (s *Service) since(m moment) time.Duration {
@@ -120,7 +123,53 @@ func (w *watch) read(ctx context.Context) (Standings, error) {
 			return nil, err
 		}
 	}
-	return w.s.store.Standings(ask)
+	all, err := w.s.store.Standings(ask)
+	if err == nil {
+		err = w.compare(ask)
+	}
+	return all, err
+}
+
+// compare tells the registry how far this node's clock is from the store's. Of
+// that, what the way there and back may have made is not counted; one that took
+// too long tells nothing, and the last comparison stands.
+func (w *watch) compare(ctx context.Context) error {
+	if w.s.clock == nil {
+		return nil
+	}
+	sent := w.s.moment()
+	at, err := w.s.clock(ctx)
+	if err != nil {
+		return err
+	}
+	half := time.Since(sent.mono) / 2
+	if half > ClockMargin {
+		return nil
+	}
+	off := sent.wall.Add(half).Sub(at)
+	off -= min(max(off, -half), half)
+	w.s.sessions.ClockOff(off)
+	if is := off.Abs() > ClockMargin; is != w.off {
+		w.off = is
+		w.s.clockOff(ctx, off, is)
+	}
+	return nil
+}
+
+// clockOff tells that this node's clock has parted from the store's, or is
+// with it again.
+func (s *Service) clockOff(ctx context.Context, by time.Duration, off bool) {
+	e := audit.Event{Name: audit.ClockOff, At: gateway.Instant(s.now()), Actor: "gateway", Reason: "the clock of this node agrees with the store's again",
+		Detail: map[string]string{"node": s.node, "ahead": by.Round(time.Millisecond).String()}}
+	if off {
+		e.Outcome, e.Reason = audit.Failed, "the clock of this node is too far from the store's: nothing is agreed to or opened here"
+	}
+	s.log.Error(e.Reason, "ahead", by)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), CommitWait)
+	defer cancel()
+	if err := s.store.Update(ctx, func(tx Tx) error { return tx.Append(e) }); err != nil {
+		s.log.Error("event not written", "event", string(e.Name), "error", err)
+	}
 }
 
 // goodbye ends what is of vendors, and only then says that this node is gone.

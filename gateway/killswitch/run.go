@@ -54,6 +54,7 @@ func (s *Service) hear(ctx context.Context, o cluster.Order) gateway.NodeReport 
 type watch struct {
 	s       *Service
 	known   map[gateway.Scope]replayed // of poll alone
+	off     bool                       // of poll alone: this node's clock is not the store's
 	renewed chan struct{}              // cap 1: heard has moved
 
 	mu    sync.Mutex // guards what follows

@@ -49,6 +49,8 @@ type Sessions interface {
 	// ServeUntil has vendors' sessions pass nothing, and none open, from the
 	// first of both moments on; until is monotonic, wall is not.
 	ServeUntil(until, wall time.Time)
+	// ClockOff hears how far this node's wall clock is ahead of the store's.
+	ClockOff(by time.Duration)
 }
 
 // Floor remembers epochs outside the store; *trust.Floor is one.
@@ -78,6 +80,8 @@ type Config struct {
 	// Wake, if set, has Run read the store at once: the bus was away, and what
 	// was published meanwhile is lost.
 	Wake   <-chan struct{}
+	// Clock, if set, asks the store for its time.
+	Clock  func(ctx context.Context) (time.Time, error)
 	Node   string
 	Lease  time.Duration // how long this node serves without its store
 	Stays  gateway.Stays // in the stages of a restoration; the defaults where zero
@@ -95,6 +99,7 @@ type Service struct {
 	floor    Floor
 	wake     <-chan struct{}
 	probe    Probe
+	clock    func(ctx context.Context) (time.Time, error)
 	node     string
 	lease    time.Duration
 	stays    gateway.Stays
@@ -130,7 +135,7 @@ func New(c Config) (*Service, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Service{
-		store: c.Store, stmts: c.Statements, chain: c.Chain, sessions: c.Sessions, bus: c.Bus, floor: c.Floor, wake: c.Wake, probe: c.Probe,
+		store: c.Store, stmts: c.Statements, chain: c.Chain, sessions: c.Sessions, bus: c.Bus, floor: c.Floor, wake: c.Wake, probe: c.Probe, clock: c.Clock,
 		node: c.Node, lease: c.Lease, stays: c.Stays, now: c.Now, log: c.Logger, watchers: map[string]map[chan Progress]struct{}{}, debt: newDebt(),
 		roll: c.Roll, unfinished: make(chan struct{}, 1),
 	}, nil

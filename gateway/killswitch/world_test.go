@@ -259,6 +259,7 @@ type sessions struct {
 	ends      []gateway.EndReason
 	held      []string
 	shortened map[string]time.Time
+	ahead     time.Duration
 }
 
 func (s *sessions) HoldAll(_ context.Context, match func(gateway.Session) bool, by, _ string) []gateway.ClosedSession {
@@ -290,6 +291,11 @@ func (s *sessions) Live() []gateway.Session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.live)
+}
+func (s *sessions) ClockOff(by time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ahead = by
 }
 func (s *sessions) PutOff() func() { return func() {} }
 

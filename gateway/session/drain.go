@@ -17,7 +17,7 @@ func (m *Manager) Admits(vendor string) error {
 	if vendor != "" && m.lapsed() {
 		return m.refusal(storeLost())
 	}
-	return nil
+	return m.Clock()
 }
 
 func isLeaving(until time.Time) *gateway.Error {

@@ -32,6 +32,43 @@ func (m *Manager) lapsed() bool {
 	return !time.Now().Before(t.until) || m.now().UnixNano() >= t.wall
 }
 
+// skew is by how much the wall clock was ahead of the store's, and when that
+// was, on both clocks.
+type skew struct {
+	by         time.Duration
+	wall, mono time.Time
+}
+
+// ClockOff takes note of how far this node's wall clock is ahead of the
+// store's, as of now.
+func (m *Manager) ClockOff(by time.Duration) { m.skew.Store(&skew{by, m.wall(), time.Now()}) }
+
+// Clock refuses while this node's clock is further than ClockSlack from the
+// store's: by it nobody can say which window is open. A step since the last
+// comparison counts at once. Its error is a *gateway.Error.
+func (m *Manager) Clock() error {
+	s := m.skew.Load()
+	if s == nil {
+		return nil
+	}
+	off := s.by + m.wall().Sub(s.wall) - time.Since(s.mono)
+	if off.Abs() <= ClockSlack {
+		return nil
+	}
+	side := "ahead of"
+	if off < 0 {
+		side = "behind"
+	}
+	return &gateway.Error{
+		Code: gateway.CodeUnavailable, Rule: "clock", Text: "this gateway's clock is " + off.Abs().Round(time.Millisecond).String() + " " + side + " its store's, so nothing is agreed to or opened here",
+		Next: "tell the operator, who sets it by NTP, then try again",
+	}
+}
+
+// wall is the wall clock alone. With the monotonic reading that time.Now gives,
+// the difference of two would not show a step.
+func (m *Manager) wall() time.Time { return m.now().Round(0) }
+
 // halted is the look before each byte: no timer is certain to run first in a
 // process that was stopped. The operator's own people work without a lease.
 func (l *Live) halted() bool {

@@ -65,6 +65,7 @@ type Manager struct {
 	lease   time.Duration
 	leased  bool
 	tenure  atomic.Pointer[tenure] // nil: ServeUntil was not called yet
+	skew    atomic.Pointer[skew]   // nil: the store's clock was not asked
 	now     func() time.Time
 	log     *slog.Logger
 	sealing chan struct{}   // holds a token for each recording that is being sealed
@@ -120,12 +121,12 @@ func New(c Config) (*Manager, error) {
 func (m *Manager) Run(ctx context.Context) error {
 	tick := time.NewTicker(SecondTick)
 	defer tick.Stop()
-	wall, mono := m.now(), time.Now()
+	wall, mono := m.wall(), time.Now()
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
 		case <-tick.C:
-			w, t := m.now(), time.Now()
+			w, t := m.wall(), time.Now()
 			if step := w.Sub(wall) - t.Sub(mono); step.Abs() > ClockSlack {
 				m.clockStepped(ctx, step)
 			}

@@ -26,6 +26,18 @@ type Roll struct {
 	leaving atomic.Bool
 }
 
+// Clock is the time by the store's own clock; nil where the store has none but
+// this machine's.
+func (db *DB) Clock() func(ctx context.Context) (time.Time, error) {
+	if db.cfg.Dialect.Clock == "" {
+		return nil
+	}
+	return func(ctx context.Context) (time.Time, error) {
+		at, err := number(ctx, &db.reads, "SELECT "+db.cfg.Dialect.Clock)
+		return time.UnixMicro(at).UTC(), err
+	}
+}
+
 // Roll begins this node's line anew; nil where one node has the store to
 // itself. version is that of the binary.
 func (db *DB) Roll(version string) *Roll {

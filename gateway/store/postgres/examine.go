@@ -57,7 +57,7 @@ func Examine(ctx context.Context, db *sql.DB, now func() time.Time) ([]string, e
 		list = append(list, "data_checksums is off: a disk that changes bits is noticed by the log's signatures alone")
 	}
 	if off := time.UnixMicro(micros).Sub(sent.Add(trip / 2)); off.Abs() > maxSkew {
-		list = append(list, fmt.Sprintf("the database's clock is %s off this node's: windows and leases are judged by clocks, so set both by NTP", off.Round(time.Millisecond)))
+		list = append(list, fmt.Sprintf("the database's clock is %s off this node's: nothing is agreed to or opened here until they agree; set both by NTP", off.Round(time.Millisecond)))
 	}
 	return list, nil
 }

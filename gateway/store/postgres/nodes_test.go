@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/portcullis/portcullis/gateway/store"
+	"github.com/portcullis/portcullis/gateway/store/postgres"
 )
 
 // Each node writes its own line, while another holds the writers' turn, and
@@ -38,5 +39,14 @@ func TestNodesKnowEachOther(t *testing.T) {
 	}
 	if list, err := rolls["node-1"].Members(t.Context()); err != nil || len(list) != 1 || list[0].Name != "node-1" {
 		t.Errorf("after the goodbye: %+v, %v", list, err)
+	}
+}
+
+// The store tells the time by its own clock, whatever this node takes it for.
+func TestClockIsTheServers(t *testing.T) {
+	db := open(t, server.Database(t), func(o *postgres.Options) { o.Now = func() time.Time { return time.Now().Add(time.Hour) } })
+	at, err := db.Clock()(t.Context())
+	if off := time.Since(at); err != nil || off.Abs() > time.Second {
+		t.Errorf("%s from now, %v", off, err)
 	}
 }
