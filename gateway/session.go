@@ -104,6 +104,10 @@ type Session struct {
 	Until    time.Time    `json:"until"`           // the window's end, or of a live one when an order ends it before
 	Frozen   time.Time    `json:"frozen,omitzero"` // since when its input is held; zero: it passes
 	FrozenBy string       `json:"frozen_by,omitempty"`
+	// Supervised: what is typed passes only while somebody of the staff watches.
+	// Unwatched is since when nobody does, of one that is live on this node.
+	Supervised bool      `json:"supervised,omitempty"`
+	Unwatched  time.Time `json:"unwatched,omitzero"`
 	// Running are the kinds of the channels that are open now, each once, in the
 	// order of the closed list; of a session that is live on this node.
 	Running  []ChannelKind `json:"running,omitempty"`

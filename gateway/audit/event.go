@@ -45,13 +45,15 @@ const (
 	TicketMade  Name = "ticket.made"
 	TicketTaken Name = "ticket.taken"
 
-	SessionOpened  Name = "session.opened" // written before the target is dialled
-	SessionLive    Name = "session.live"   // the target let us in
-	SessionRefused Name = "session.refused"
-	SessionEnded   Name = "session.ended"
-	SessionChannel Name = "session.channel" // a shell or exec began, or a channel was refused
-	SessionFrozen  Name = "session.frozen"  // input is held; reason is the word that was said
-	SessionThawed  Name = "session.thawed"
+	SessionOpened   Name = "session.opened" // written before the target is dialled
+	SessionLive     Name = "session.live"   // the target let us in
+	SessionRefused  Name = "session.refused"
+	SessionEnded    Name = "session.ended"
+	SessionChannel  Name = "session.channel" // a shell or exec began, or a channel was refused
+	SessionFrozen   Name = "session.frozen"  // input is held; reason is the word that was said
+	SessionThawed   Name = "session.thawed"
+	SessionHeld     Name = "session.held"     // supervised, and the last who watched has left: input is held
+	SessionReleased Name = "session.released" // supervised, and somebody watches: input passes
 
 	RecordingSealed    Name = "recording.sealed"
 	RecordingRecovered Name = "recording.recovered" // found unsealed at the start

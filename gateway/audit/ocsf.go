@@ -73,6 +73,7 @@ var faces = map[Name]face{
 	SessionOpened: {classSSH, 1, 1}, SessionLive: {classSSH, activityOther, 1}, SessionRefused: {classSSH, 5, 3},
 	SessionEnded: {classSSH, 2, 1}, SessionChannel: {classSSH, activityOther, 1},
 	SessionFrozen: {classSSH, activityOther, 3}, SessionThawed: {classSSH, activityOther, 2},
+	SessionHeld: {classSSH, activityOther, 2}, SessionReleased: {classSSH, activityOther, 2},
 
 	RecordingSealed: {classFile, 1, 1}, RecordingRecovered: {classFile, 8, 3},
 	RecordingWatched: {classFile, 9, 1}, RecordingLeft: {classFile, activityOther, 1}, InputRead: {classFile, 14, 3},

@@ -86,8 +86,10 @@ func (g *gate) settle(wait time.Duration) {
 func (g *gate) open() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	close(g.shut)
-	g.shut = nil
+	if g.shut != nil {
+		close(g.shut)
+		g.shut = nil
+	}
 }
 
 // Freeze holds what the engineer types, and every new channel, until Thaw. The
@@ -147,7 +149,11 @@ func (m *Manager) Thaw(ctx context.Context, id, by string) error {
 		// The row says otherwise now: it is put right, as far as the store lets.
 		return errors.Join(heldByOrder(id), l.announce(ctx, l.Session(), audit.SessionFrozen, "gateway", "an order of suspension came with the thaw"))
 	}
-	l.tell("the operator has thawed this session: what you typed passes now")
+	if word := l.Waits(); word != "" {
+		l.tell(word)
+	} else {
+		l.tell("the operator has thawed this session: what you typed passes now")
+	}
 	m.publish(l.Session())
 	return nil
 }
@@ -162,7 +168,7 @@ func (l *Live) unbar() bool {
 		return false
 	}
 	l.frozen, l.frozenBy = time.Time{}, ""
-	l.input.open()
+	l.regate()
 	return true
 }
 
@@ -205,7 +211,7 @@ func (l *Live) announce(ctx context.Context, row gateway.Session, name audit.Nam
 		if err := l.alive(); err != nil {
 			return err
 		}
-		row.Running = nil // a row would go on saying it
+		row.Running, row.Unwatched = nil, time.Time{} // a row would go on saying it
 		if err := tx.PutSession(row); err != nil {
 			return err
 		}

@@ -303,7 +303,7 @@ func TestWatchersAreNoted(t *testing.T) {
 	l, _ := w.up()
 	var leave []func()
 	for _, who := range []string{"rita", "omar", "rita"} {
-		f, err := w.m.Watch(l.ID(), who)
+		f, err := w.m.Watch(t.Context(), l.ID(), who)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -318,18 +318,18 @@ func TestWatchersAreNoted(t *testing.T) {
 		t.Errorf("watchers %v", got)
 	}
 	for range session.MaxWatchers - 1 {
-		if _, err := w.m.Watch(l.ID(), "rita"); err != nil {
+		if _, err := w.m.Watch(t.Context(), l.ID(), "rita"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := w.m.Watch(l.ID(), "one too many"); !gateway.IsCode(err, gateway.CodeTooMany) {
+	if _, err := w.m.Watch(t.Context(), l.ID(), "one too many"); !gateway.IsCode(err, gateway.CodeTooMany) {
 		t.Errorf("one too many: %v", err)
 	}
 	if !slices.Contains(w.rec.notes, "watched by omar") {
 		t.Errorf("marks %q", w.rec.notes)
 	}
 	l.Finish(gateway.EndClientLeft)
-	if _, err := w.m.Watch(l.ID(), "rita"); err != nil {
+	if _, err := w.m.Watch(t.Context(), l.ID(), "rita"); err != nil {
 		t.Errorf("a session that is over: %v", err)
 	}
 }

@@ -55,6 +55,10 @@ type Live struct {
 	endedRow *gateway.Session
 	frozen   time.Time // zero: not
 	frozenBy string
+	// Of a supervised session: since when nobody watches it (zero: somebody
+	// does, or it is not supervised), and how many do.
+	unwatched time.Time
+	attending int
 	ordered  bool                        // held by an order of suspension: no thaw lifts it
 	cutAt    time.Time                   // zero, or when an order ends it
 	cutCause *gateway.Ended              // of cutAt
@@ -74,6 +78,7 @@ func (m *Manager) newLive(o Opening, e Entitlement) *Live {
 		},
 	}
 	l.ctx, l.cancel = context.WithCancelCause(context.Background())
+	l.supervise()
 	return l
 }
 
@@ -191,7 +196,7 @@ func (l *Live) Session() gateway.Session {
 	}
 	s := l.row
 	s.BytesIn, s.BytesOut = l.bytesIn.Load(), l.bytesOut.Load()
-	s.Frozen, s.FrozenBy, s.Running = l.frozen, l.frozenBy, l.kinds()
+	s.Frozen, s.FrozenBy, s.Running, s.Unwatched = l.frozen, l.frozenBy, l.kinds(), l.unwatched
 	if !l.cutAt.IsZero() && l.cutAt.Before(s.Until) {
 		s.Until = l.cutAt
 	}

@@ -192,7 +192,7 @@ func (l *Live) finish() {
 	row := l.Session()
 	row.State, row.Ended, row.Reason, row.Detail, row.EndedBy = gateway.SessionEnded, gateway.Instant(l.m.now()), cause.Reason, cause.Detail, cause.By
 	row.Seal = sealed.Digest
-	row.Frozen, row.FrozenBy, row.Running = time.Time{}, "", nil // they are of a live session
+	row.Frozen, row.FrozenBy, row.Running, row.Unwatched = time.Time{}, "", nil, time.Time{} // they are of a live session
 	for {
 		werr := l.writeEnd(row, sealed, err)
 		if werr == nil {

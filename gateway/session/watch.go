@@ -1,15 +1,19 @@
 package session
 
 import (
+	"context"
 	"slices"
+	"sync"
 
 	"github.com/portcullis/portcullis/gateway"
 )
 
-// Watch notes that by watches a live session, in its recording and for
-// Watchers, until leave is called. A session that is not live here may be
-// watched too: there is nothing to note then.
-func (m *Manager) Watch(id, by string) (leave func(), err error) {
+// Watch notes that by, who is of the staff, watches a live session, in its
+// recording and for Watchers, until leave is called. What is typed in a
+// supervised session passes from then on, and is held again when the last one
+// leaves. A session that is not live here may be watched too: there is nothing
+// to note then.
+func (m *Manager) Watch(ctx context.Context, id, by string) (leave func(), err error) {
 	l, ok := m.Get(id)
 	if !ok {
 		return func() {}, nil
@@ -24,13 +28,22 @@ func (m *Manager) Watch(id, by string) (leave func(), err error) {
 	if l.alive() == nil {
 		l.mark("watched by " + by)
 	}
-	return func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if i := slices.Index(l.watchers, by); i >= 0 {
-			l.watchers = slices.Delete(l.watchers, i, i+1)
-		}
-	}, nil
+	if err := l.attend(ctx, by); err != nil {
+		l.unwatch(by)
+		return nil, err
+	}
+	return sync.OnceFunc(func() {
+		l.unwatch(by)
+		l.unattend(by)
+	}), nil
+}
+
+func (l *Live) unwatch(by string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if i := slices.Index(l.watchers, by); i >= 0 {
+		l.watchers = slices.Delete(l.watchers, i, i+1)
+	}
 }
 
 // Watchers are the people who watch a live session of this node now, each

@@ -88,6 +88,8 @@ type Live interface {
 	Channel(ctx context.Context, ch gateway.Channel) (Channel, error)
 	Refuse(ctx context.Context, what, sentence string) // writes the event
 	Notices() <-chan string
+	// Waits says why input is held before anything begins; empty if it is not.
+	Waits() string
 	End(reason gateway.EndReason, by, detail string)
 	Done() <-chan struct{}
 }

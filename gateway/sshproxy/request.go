@@ -174,6 +174,10 @@ func (ch *channel) begin(r *ssh.Request, what gateway.Channel) bool {
 		}
 		return ch.explain(r, gateway.AsError(err).Sentence())
 	}
+	if why := live.Waits(); why != "" {
+		rec.Note(why)
+		_, _ = locked{&ch.err, ch.client.Stderr()}.Write([]byte(line(why)))
+	}
 	if rec.Hold() != nil { // frozen since it was judged, and then ended
 		rec.Exit(nil, "")
 		return false

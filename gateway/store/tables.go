@@ -65,10 +65,10 @@ var tickets = newTable("tickets", "touch person grant_id via expires", func(t *a
 	return []any{digest{&t.Touch}, &t.Person, &t.Grant, &t.Via, instant{&t.Expires}}
 })
 
-var sessions = newTable("sessions", "id grant_id request person vendor target account protocol node source client touch vendor_epoch person_epoch state started until ended reason detail ended_by bytes_in bytes_out seal frozen frozen_by zone wide_epochs", func(s *gateway.Session) []any {
+var sessions = newTable("sessions", "id grant_id request person vendor target account protocol node source client touch vendor_epoch person_epoch state started until ended reason detail ended_by bytes_in bytes_out seal frozen frozen_by zone wide_epochs supervised", func(s *gateway.Session) []any {
 	return []any{&s.ID, &s.Grant, &s.Request, &s.Person, &s.Vendor, &s.Target, &s.Account, &s.Protocol, &s.Node, &s.Source, &s.Client, digest{&s.Touch},
 		whole{&s.Epochs.Vendor}, whole{&s.Epochs.Person}, &s.State, instant{&s.Started}, instant{&s.Until}, instant{&s.Ended}, &s.Reason, &s.Detail, &s.EndedBy,
-		&s.BytesIn, &s.BytesOut, digest{&s.Seal}, instant{&s.Frozen}, &s.FrozenBy, &s.Zone, jsonText{&s.Wide}}
+		&s.BytesIn, &s.BytesOut, digest{&s.Seal}, instant{&s.Frozen}, &s.FrozenBy, &s.Zone, jsonText{&s.Wide}, &s.Supervised}
 })
 
 var suspensions = newTable("suspensions", "id scope_kind scope_name epoch reason ordered_by statement ordered lifted report closing node", func(s *gateway.Suspension) []any {

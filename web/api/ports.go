@@ -71,7 +71,7 @@ type Sessions interface {
 	Freeze(ctx context.Context, id, by, word string) error
 	Thaw(ctx context.Context, id, by string) error
 	// Watch notes who watches a live session until leave is called.
-	Watch(id, by string) (leave func(), err error)
+	Watch(ctx context.Context, id, by string) (leave func(), err error)
 	Watchers(id string) []string
 }
 

@@ -214,7 +214,7 @@ func (s *Server) watch(c call) (any, error) {
 	}
 	defer done()
 	// Noted before the event, so that a page which the event calls finds it.
-	leave, err := s.cfg.Sessions.Watch(x.ID, c.who.Person.Name)
+	leave, err := s.cfg.Sessions.Watch(c.Context(), x.ID, c.who.Person.Name)
 	if err != nil {
 		return nil, err
 	}

@@ -38,7 +38,7 @@ func WithCounts(rows, live []gateway.Session) []gateway.Session {
 	for i, r := range rows {
 		if l, ok := now[r.ID]; ok {
 			rows[i].BytesIn, rows[i].BytesOut, rows[i].State = l.BytesIn, l.BytesOut, l.State
-			rows[i].Frozen, rows[i].FrozenBy, rows[i].Running, rows[i].Until = l.Frozen, l.FrozenBy, l.Running, l.Until
+			rows[i].Frozen, rows[i].FrozenBy, rows[i].Running, rows[i].Until, rows[i].Unwatched = l.Frozen, l.FrozenBy, l.Running, l.Until, l.Unwatched
 		}
 	}
 	return rows

@@ -175,7 +175,7 @@ func (s sessions) Freeze(_ context.Context, id, by, word string) error {
 
 func (s sessions) Thaw(_ context.Context, id, by string) error { return s.did("thaw %s %s", id, by) }
 
-func (s sessions) Watch(id, by string) (func(), error) {
+func (s sessions) Watch(_ context.Context, id, by string) (func(), error) {
 	return func() { _ = s.did("leave %s %s", id, by) }, s.did("watch %s %s", id, by)
 }
 
