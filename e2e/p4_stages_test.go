@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -92,6 +93,7 @@ func TestP4Restore(t *testing.T) {
 	says(t, "the list of vendors", vendors.Out, "watch-only", "NEXT FROM")
 
 	s.advanced("vendor", rig.Acme, order.ID, "ben", "supervised")
+	s.supervised("ana", "pump", g.ID)
 	s.advanced("vendor", rig.Acme, order.ID, "cleo", "normal")
 	mine := s.Clients["ana"]
 	s.Clients["ana"] = before
@@ -102,4 +104,44 @@ func TestP4Restore(t *testing.T) {
 	}
 	s.told("restoration.stage", "nothing was seen")
 	s.verified()
+}
+
+// supervised opens a session of which nothing passes before somebody of the
+// staff watches it.
+func (s *story) supervised(who, target, grant string) {
+	s.Helper()
+	s.must(s.Ticket(s.ctx, who, grant))
+	shell, err := rig.OpenTerminal(100, 30, "ssh", s.Args(who, target, "-tt")...)
+	s.must(err)
+	defer shell.Close()
+	_, err = shell.Expect(s.ctx, 15*time.Second, "nobody of the operator's staff watches")
+	s.must(err)
+	var live struct {
+		Items []struct {
+			ID         string    `json:"id"`
+			Supervised bool      `json:"supervised"`
+			Unwatched  time.Time `json:"unwatched"`
+		} `json:"items"`
+	}
+	s.must(s.Machine().Get(s.ctx, "/api/v1/sessions?live=true", &live))
+	if len(live.Items) != 1 || !live.Items[0].Supervised || live.Items[0].Unwatched.IsZero() {
+		s.Fatalf("live: %+v", live.Items)
+	}
+	ctx, leave := context.WithCancel(s.ctx)
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		_ = s.People["ben"].Get(ctx, "/api/v1/recordings/"+live.Items[0].ID+"/live", nil)
+	}()
+	_, err = shell.Expect(s.ctx, 15*time.Second, "[$#] ")
+	s.must(err)
+	s.must(shell.Type("echo under-$((40+2))-watch\n"))
+	_, err = shell.Expect(s.ctx, 15*time.Second, "under-42-watch")
+	s.must(err)
+	leave()
+	<-left
+	_, err = shell.Expect(s.ctx, 15*time.Second, "nobody of the operator's staff watches")
+	s.must(err)
+	s.told("session.held")
+	s.told("session.released")
 }
