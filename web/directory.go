@@ -15,7 +15,11 @@ func (s *Server) mayAdmit(v *visit, k statement.Kind) bool {
 }
 
 func (s *Server) vendors(v *visit) error {
-	all, err := s.rooms.Directory.Vendors(v.Context())
+	rows, err := s.rooms.Directory.Vendors(v.Context())
+	if err != nil {
+		return err
+	}
+	all, err := api.Staged(v.Context(), s.rooms.KillSwitch, rows)
 	if err != nil {
 		return err
 	}
@@ -52,8 +56,13 @@ func (s *Server) vendor(v *visit) error {
 		return err
 	}
 	live := s.cfg.API.Live(ctx, v.who)
+	staged, err := api.Staged(ctx, s.rooms.KillSwitch, []gateway.Vendor{x})
+	if err != nil {
+		return err
+	}
 	return s.show(v, "vendor", "Vendor "+x.Title, map[string]any{
 		"X":        x,
+		"Ladder":   s.ladderOf(v, staged[0].Restoration),
 		"Wide":     wide,
 		"People":   slices.DeleteFunc(slices.Clone(people), func(p gateway.Person) bool { return p.Vendor != name }),
 		"Targets":  targets,

@@ -39,6 +39,7 @@ var states = map[string][2]string{ // word: shape, tone
 	"starting": {"half", "wait"}, "ending": {"half", "wait"}, "waiting": {"half", "wait"}, "restoring": {"half", "wait"}, "PENDING": {"half", "wait"},
 	"needs-approval": {"half", "wait"}, "writing": {"half", "wait"}, "interrupted": {"half", "wait"}, "no answer yet": {"half", "wait"}, "failed": {"cross", "stop"}, "node-away": {"half", "wait"},
 	"frozen": {"pause", "info"}, "draining": {"half", "wait"}, "excepted": {"ring", "wait"}, "left": {"ring", "wait"},
+	"watch-only": {"half", "wait"}, "supervised": {"half", "info"}, "normal": {"check", "ok"}, "nobody watches": {"pause", "wait"},
 	"planned": {"ring", "info"}, "empty seat": {"ring", "info"}, "self": {"ring", "info"}, "none": {"ring", "off"},
 	"ended": {"square", "off"}, "closed": {"square", "off"}, "lapsed": {"square", "off"}, "withdrawn": {"square", "off"}, "removed": {"square", "off"}, "lifted": {"square", "off"},
 	"refused": {"cross", "stop"}, "refuse": {"cross", "stop"}, "FAIL": {"cross", "stop"}, "missing": {"cross", "stop"}, "still open": {"cross", "stop"},

@@ -132,6 +132,7 @@ var dones = map[string]string{
 	"signed":    "Signed and kept.",
 	"removed":   "Removed.",
 	"added":     "Added.",
+	"stage":     "The next stage has begun.",
 	"restoring": "Your signature under the restoration is kept.",
 	"out":       "You are signed out.",
 	"no-touch":  "The connection was refused. If it was not yours, tell the operator and remove the SSH key it came with.",

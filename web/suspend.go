@@ -115,6 +115,9 @@ type report struct {
 	Silent        []gateway.NodeReport // nodes that have not answered
 	State         gateway.State        // of the scope, now
 	MayRestore    bool
+	MayShut       bool
+	Ladder        *ladder              // how far it has come back; nil: it has not, or this is not what was lifted last
+	Plan          *ladder              // the stages of a restoration that is still to be signed
 	Proof         *evidence.Suspension // nil: it could not be gathered
 }
 
@@ -133,6 +136,10 @@ func (s *Server) suspension(v *visit) error {
 		return err
 	}
 	d.MayRestore = d.MayRestore && d.State != gateway.Active
+	d.MayShut = api.Holds(v.who.Person, api.Suspending)
+	if err := s.stages(v, &d); err != nil {
+		return err
+	}
 	return s.show(v, "suspension", "Suspension of "+scopeText(x.Scope), d)
 }
 
