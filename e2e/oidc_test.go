@@ -47,8 +47,8 @@ func TestOIDCLogin(t *testing.T) {
 	s.must(s.Apply(s.ctx, s.PlantFile()))
 
 	chrome := chromium(t)
+	ana := newSeat(t, chrome, g.URL)
 	t.Run("her own provider", func(t *testing.T) {
-		ana := newSeat(t, chrome, g.URL)
 		ana.provider("ana")
 		ana.until("home", "location.pathname === '/'")
 		ana.reads("Ana Ruiz")
@@ -72,6 +72,8 @@ func TestOIDCLogin(t *testing.T) {
 		})
 	}
 	s.told("login.refused", "")
+	// nobody new signs in, and nothing else waits for it; the gate falls
+	// by the socket.
 	t.Run("the provider is down", func(t *testing.T) {
 		s.must(p.Stop())
 		seat := newSeat(t, chrome, g.URL)
@@ -81,6 +83,11 @@ func TestOIDCLogin(t *testing.T) {
 		if got := s.Machine().Get(s.ctx, "/api/v1/me", nil); got != nil {
 			t.Errorf("the gateway does not answer while a provider is down: %v", got)
 		}
+		ana.open("/")
+		ana.reads("Ana Ruiz") // who was signed in stays so
+		s.suspend("vendor", rig.Acme, "their provider does not answer")
+		ana.open("/")
+		ana.until("the login page", "location.pathname === '/login'")
 	})
 }
 
