@@ -136,7 +136,7 @@ func (s *Server) data() string { return filepath.Join(s.Dir, "data") }
 
 // configure keeps the server small, and everything durable.
 func (s *Server) configure() error {
-	hba := "local all all trust\nhost all " + Guarded + " 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n"
+	hba := "local all all trust\nhost replication " + User + " 127.0.0.1/32 trust\nhost all " + Guarded + " 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n"
 	if err := os.WriteFile(filepath.Join(s.data(), "pg_hba.conf"), []byte(hba), folderMode); err != nil {
 		return err
 	}
