@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -160,10 +159,8 @@ func (g *gatewayd) serveNodes(ctx context.Context) error {
 	local := http.NewServeMux()
 	local.Handle(api.Prefix+"/", g.api.Handler(api.Machine))
 	g.localRoutes(local)
-	srv := &http.Server{
-		Handler: g.peers.Handler(g.pages.Handler(), local), ReadHeaderTimeout: webHeaderTimeout, ReadTimeout: webReadTimeout, IdleTimeout: webIdleTimeout,
-		MaxHeaderBytes: webMaxHeader, ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug), TLSConfig: g.peers.ServerTLS(),
-	}
+	srv := bounded(g.peers.Handler(g.pages.Handler(), local), g.log)
+	srv.TLSConfig = g.peers.ServerTLS()
 	return serveHTTP(ctx, srv, func() error { return srv.ServeTLS(g.nodes, "", "") }, webLastCalls)
 }
 

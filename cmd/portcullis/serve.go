@@ -271,10 +271,7 @@ func (g *gatewayd) serveWeb(ctx context.Context) error {
 	mux := http.NewServeMux()
 	g.health(mux)
 	mux.Handle("/", g.across(g.pages.Handler()))
-	srv := &http.Server{
-		Handler: g.hosted(mux), ReadHeaderTimeout: webHeaderTimeout, ReadTimeout: webReadTimeout, IdleTimeout: webIdleTimeout, MaxHeaderBytes: webMaxHeader,
-		ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
-	}
+	srv := bounded(g.hosted(mux), g.log)
 	if g.consoles != nil {
 		g.consoles.Server(srv)
 	}

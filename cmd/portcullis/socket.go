@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -84,6 +85,16 @@ func peerUser(c net.Conn) (uint32, error) {
 		return 0, credErr
 	}
 	return cred.Uid, nil
+}
+
+// bounded is a server for whoever comes over the network: who is slow to ask,
+// or asks nothing more, is not waited for. Answers have no bound in time:
+// recordings and live updates are streams.
+func bounded(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: webHeaderTimeout, ReadTimeout: webReadTimeout, IdleTimeout: webIdleTimeout, MaxHeaderBytes: webMaxHeader,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
 }
 
 // serveHTTP serves until ctx is done, then lets what is under way finish for
