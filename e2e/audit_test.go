@@ -3,6 +3,8 @@ package e2e
 import (
 	"database/sql"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +21,14 @@ func TestAuditNamesTheRow(t *testing.T) {
 	if status, _, errOut := s.run("ana", "pump", g.ID, "true"); status != 0 {
 		t.Fatal(errOut)
 	}
+	if status, _, errOut := s.run("ana", "pump", g.ID, "true"); status != 0 {
+		t.Fatal(errOut)
+	}
+	for _, x := range s.sessions() {
+		s.ended(x.ID)
+	}
 	s.verified()
+	s.recordingsAreMissed()
 	table, column := s.logTable()
 	for _, c := range []struct{ name, text, names string }{
 		{"a bit of a line", "UPDATE %[1]s SET %[2]s = CAST(replace(CAST(%[2]s AS TEXT), 'ana', 'anb') AS BLOB) WHERE seq = (SELECT max(seq) FROM %[1]s WHERE CAST(%[2]s AS TEXT) LIKE '%%ana%%')", "row"},
@@ -35,6 +44,36 @@ func TestAuditNamesTheRow(t *testing.T) {
 			says(t, "audit verify", r.Out+r.Err, c.names)
 		})
 	}
+}
+
+// recordingsAreMissed holds the log to name a recording that was taken away
+// whole, and one that has another's place.
+func (s *story) recordingsAreMissed() {
+	s.Helper()
+	found, err := filepath.Glob(filepath.Join(s.Data, "recordings", "*", "*", "*", "ses_*"))
+	s.must(err)
+	if len(found) != 2 {
+		s.Fatalf("%d recordings: %q", len(found), found)
+	}
+	aside := filepath.Join(s.T.TempDir(), "aside")
+	for what, do := range map[string]func(){
+		"not there": func() { s.must(os.Rename(found[0], aside)) },
+		"under another seal": func() {
+			s.must(os.Rename(found[0], aside))
+			s.must(os.CopyFS(found[0], os.DirFS(found[1])))
+		},
+	} {
+		do()
+		r, err := s.CLI(s.ctx, "audit", "verify")
+		s.must(err)
+		if r.Status == 0 {
+			s.Errorf("%s: %s", what, r.Out)
+		}
+		says(s.T, what, r.Out, what, filepath.Base(found[0]))
+		s.must(os.RemoveAll(found[0]))
+		s.must(os.Rename(aside, found[0]))
+	}
+	s.verified()
 }
 
 // logTable finds the table of the log: the one with a column seq and a body.

@@ -196,10 +196,14 @@ func (auditVerifyCmd) Run(r *run) error {
 		return err
 	}
 	res, faults, err := audit.Verify(r.ctx, src, signer.Verifier(), floor)
+	v := verified(res, faults)
+	if err == nil && len(faults) == 0 {
+		v.Faults, err = recordedHere(r.ctx, src, cfg, keys)
+	}
 	if err = errors.Join(err, done()); err != nil {
 		return err
 	}
-	return printVerified(r, verified(res, faults))
+	return printVerified(r, v)
 }
 
 func printVerified(r *run, v api.Verified) error {
