@@ -130,7 +130,7 @@ type tape struct{}
 func (tape) Channel(uint32, gateway.Channel) (session.Track, error) {
 	return nil, errors.New("no channels here")
 }
-func (tape) Failed() <-chan error                             { return nil }
+func (tape) Failed() context.Context                          { return context.Background() }
 func (tape) Note(string) error                                { return nil }
 func (tape) Seal(gateway.EndReason) (recording.Sealed, error) { return recording.Sealed{}, nil }
 

@@ -1,6 +1,7 @@
 package recording
 
 import (
+	"context"
 	"sync"
 
 	"github.com/portcullis/portcullis/gateway"
@@ -10,14 +11,16 @@ import (
 // back from it: after a write or a sync that did not succeed nobody knows what
 // the disk holds.
 type fault struct {
-	done   chan struct{} // closed when there is one
-	notify chan error    // cap 1: sent once, then closed
-	mu     sync.Mutex
-	err    *gateway.Error
+	ctx  context.Context // done when there is one
+	tell context.CancelCauseFunc
+	mu   sync.Mutex
+	err  *gateway.Error
 }
 
 func newFault() *fault {
-	return &fault{done: make(chan struct{}), notify: make(chan error, 1)}
+	f := &fault{}
+	f.ctx, f.tell = context.WithCancelCause(context.Background())
+	return f
 }
 
 // fail notes the first cause and tells; it answers the error that every later
@@ -28,16 +31,14 @@ func (f *fault) fail(cause error) error {
 	defer f.mu.Unlock()
 	if f.err == nil {
 		f.err = gateway.Unavailable("recorder", cause)
-		f.notify <- f.err
-		close(f.notify)
-		close(f.done)
+		f.tell(f.err)
 	}
 	return f.err
 }
 
 func (f *fault) get() error {
 	select {
-	case <-f.done:
+	case <-f.ctx.Done():
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		return f.err

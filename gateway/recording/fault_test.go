@@ -1,6 +1,7 @@
 package recording
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/signal"
@@ -36,14 +37,11 @@ func limitFiles(t *testing.T, limit uint64) (lift func()) {
 func mustFail(t *testing.T, r *Recorder) {
 	t.Helper()
 	select {
-	case err, ok := <-r.Failed():
-		if !ok || !gateway.IsCode(err, gateway.CodeUnavailable) {
-			t.Errorf("the recorder failed with %v, %t", err, ok)
+	case <-r.Failed().Done():
+		if err := context.Cause(r.Failed()); !gateway.IsCode(err, gateway.CodeUnavailable) {
+			t.Errorf("the recorder failed with %v", err)
 		}
 	case <-t.Context().Done():
-	}
-	if err, ok := <-r.Failed(); ok {
-		t.Errorf("a second word: %v", err)
 	}
 }
 
@@ -329,8 +327,7 @@ func TestSealLetsGo(t *testing.T) {
 		for ch := range held {
 			must(t, ch.Output(Stdout, []byte("in time")))
 		}
-		r.stop(errSealed) // as Seal does first
-		<-r.done
+		r.stop() // as Seal does first
 		time.Sleep(2 * time.Second)
 		for ch, answer := range held {
 			go func() { answer <- ch.Output(Stdout, []byte("late")) }()

@@ -24,8 +24,8 @@ const (
 var errSealed = errors.New("the recording is sealed")
 
 // journal writes one stream of a recording, segment by segment. append may be
-// called from any goroutine; sync from the recorder's own alone; close once,
-// after that goroutine has ended.
+// called from any goroutine; sync from the recorder's run alone; close once,
+// after that has ended.
 type journal struct {
 	disk   disk
 	dir    string
@@ -37,7 +37,7 @@ type journal struct {
 	now    func() time.Time
 	fault  *fault
 	id     string
-	wake   chan<- struct{} // cap 1: there is something to sync
+	rouse  func()          // there is something to sync; called with mu held
 	urgent chan<- struct{} // cap 1: a segment is full, sync now
 
 	mu       sync.Mutex
@@ -182,7 +182,7 @@ func (j *journal) ready(n int64) (now time.Time, err error) {
 }
 
 // roll closes the current segment and begins the next. It waits for no disk:
-// the full one is synced by the recorder's goroutine.
+// the full one is synced by the recorder's run.
 func (j *journal) roll() error {
 	full := j.file
 	s, err := j.finish(false)

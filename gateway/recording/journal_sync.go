@@ -28,16 +28,16 @@ func (j *journal) hold() {
 	defer j.mu.Lock()
 	select {
 	case <-synced:
-	case <-j.fault.done:
+	case <-j.fault.ctx.Done():
 	}
 }
 
-// touch notes that there are bytes to sync, written at now or later, and wakes
+// touch notes that there are bytes to sync, written at now or later, and rouses
 // who does it.
 func (j *journal) touch(now time.Time) {
 	if j.dirty.IsZero() {
 		j.dirty = now
-		ring(j.wake)
+		j.rouse()
 	}
 }
 

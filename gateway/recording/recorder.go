@@ -23,11 +23,16 @@ type Recorder struct {
 	manifest gateway.Digest
 	fault    *fault
 	out, in  *journal
-	wake     chan struct{}
 	urgent   chan struct{}
 
-	stop func(cause error) // ends the goroutine that syncs
-	done chan struct{}     // closed when it has ended
+	every   time.Duration // the promised age of an unsynced byte
+	stopped chan struct{} // closed by Seal: nothing is synced any more but by it
+	syncing sync.WaitGroup
+
+	runMu sync.Mutex // guards the next three; taken while a journal's mu is held
+	runs  bool       // run is under way
+	again bool       // something was written since it last began to sync
+	shut  bool       // stopped is closed
 
 	flowsMu sync.Mutex
 	flows   map[*flow]struct{} // forwards that have not ended
@@ -38,10 +43,10 @@ type Recorder struct {
 	over    chan struct{} // closed when Seal has finished: followers read on to the end and leave
 }
 
-// Failed tells once, by an error, that a write or a sync did not succeed or
-// that the disk is nearly full: the session must end, and every later Output
-// is refused. It tells nothing when the recording is sealed in good order.
-func (r *Recorder) Failed() <-chan error { return r.fault.notify }
+// Failed is done, with the cause, when a write or a sync did not succeed or
+// the disk is nearly full: the session must end, and every later Output is
+// refused. It is never done when the recording is sealed in good order.
+func (r *Recorder) Failed() context.Context { return r.fault.ctx }
 
 // Bytes answers how much was shown and typed so far.
 func (r *Recorder) Bytes() (out, in int64) { return r.out.bytes(), r.in.bytes() }
@@ -49,32 +54,60 @@ func (r *Recorder) Bytes() (out, in int64) { return r.out.bytes(), r.in.bytes() 
 // Session is the session's identifier.
 func (r *Recorder) Session() string { return r.meta.Session }
 
-// run syncs what was written. It sleeps without a timer while nothing is, so
-// an idle session costs nothing. It begins at half the promised age, to leave
-// the disk the other half.
-func (r *Recorder) run(ctx context.Context, every time.Duration) {
-	defer close(r.done)
-	pause := time.NewTimer(0)
+// rouse has what was written synced. There is a goroutine for it only while
+// there is something to sync, so an idle session costs nothing.
+func (r *Recorder) rouse() {
+	r.runMu.Lock()
+	defer r.runMu.Unlock()
+	r.again = true
+	if !r.runs && !r.shut {
+		r.runs = true
+		r.syncing.Go(r.run)
+	}
+}
+
+// run syncs until all that was written is durable. It begins at half the
+// promised age, to leave the disk the other half.
+func (r *Recorder) run() {
+	pause := time.NewTimer(r.every / 2)
 	defer pause.Stop()
-	for {
+	for r.writtenOn() {
+		pause.Reset(r.every / 2)
 		select {
-		case <-ctx.Done():
-			return
-		case <-r.wake:
-		}
-		pause.Reset(every / 2)
-		select {
-		case <-ctx.Done():
+		case <-r.stopped:
 			return
 		case <-r.urgent:
 		case <-pause.C:
 		}
+		r.runMu.Lock()
+		r.again = false
+		r.runMu.Unlock()
 		if err := r.sync(); err != nil {
 			r.vault.log.Error("recording stopped", slog.String("session", r.meta.Session), slog.Any("cause", err))
 			_ = r.fault.fail(err)
-			return
+			return // it runs for ever: nothing is synced after a fault
 		}
 	}
+}
+
+// writtenOn reports whether there is more to sync. It says no once: the next
+// write begins another run.
+func (r *Recorder) writtenOn() bool {
+	r.runMu.Lock()
+	defer r.runMu.Unlock()
+	r.runs = r.again
+	return r.again
+}
+
+// stop ends the syncing and waits for the sync that is under way.
+func (r *Recorder) stop() {
+	r.runMu.Lock()
+	if !r.shut {
+		r.shut = true
+		close(r.stopped)
+	}
+	r.runMu.Unlock()
+	r.syncing.Wait()
 }
 
 // sync makes both streams durable and looks whether there is room for more.
@@ -99,8 +132,7 @@ func (r *Recorder) sync() error {
 // Recover seals it as interrupted when the disk lets it.
 func (r *Recorder) Seal(reason gateway.EndReason) (Sealed, error) {
 	r.sealing.Do(func() {
-		r.stop(errSealed)
-		<-r.done
+		r.stop()
 		r.sealed, r.sealErr = r.seal(reason)
 		r.vault.forget(r)
 		_ = r.lock.Close() // only now may Recover have it

@@ -147,12 +147,13 @@ func (v *Vault) start(m Meta) (*Recorder, error) {
 		// Nothing was shown yet, so nothing is lost with the folder.
 		return nil, errors.Join(err, r.out.drop(), r.in.drop(), os.RemoveAll(dir), lock.Close())
 	}
-	ctx, stop := context.WithCancelCause(context.Background())
-	r.stop = stop
 	v.mu.Lock()
 	v.live[m.Session] = r
 	v.mu.Unlock()
-	go r.run(ctx, v.every)
+	r.runMu.Lock()
+	r.runs = false // what begin has written waits for its sync
+	r.runMu.Unlock()
+	r.rouse()
 	return r, nil
 }
 
@@ -173,13 +174,13 @@ func (v *Vault) makeDay(day string) error {
 
 func (v *Vault) recorder(m Meta, dir string, lock *os.File, begun time.Time) *Recorder {
 	r := &Recorder{
-		vault: v, meta: m, dir: dir, lock: lock, fault: newFault(), wake: make(chan struct{}, 1), urgent: make(chan struct{}, 1),
-		done: make(chan struct{}), over: make(chan struct{}), flows: map[*flow]struct{}{},
+		vault: v, meta: m, dir: dir, lock: lock, fault: newFault(), urgent: make(chan struct{}, 1),
+		every: v.every, stopped: make(chan struct{}), runs: true, over: make(chan struct{}), flows: map[*flow]struct{}{},
 	}
 	track := func(s stream) *journal {
 		return &journal{
 			disk: v.disk, dir: dir, stream: s, begun: begun, limit: v.segment, oldest: v.every, signer: v.signer,
-			now: v.now, fault: r.fault, id: m.Session, wake: r.wake, urgent: r.urgent,
+			now: v.now, fault: r.fault, id: m.Session, rouse: r.rouse, urgent: r.urgent,
 		}
 	}
 	r.out, r.in = track(output), track(input)

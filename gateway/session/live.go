@@ -17,7 +17,7 @@ import (
 // *gateway.Ended as the cause; from then on nothing passes.
 //
 // Ownership: fields of the first group never change after newLive. The session's
-// own goroutine (run) alone seals, writes the end and closes done. mu guards
+// own goroutine (run), which begins with its end, alone seals, writes the end and closes done. mu guards
 // what is attached; the counters are atomic.
 type Live struct {
 	m       *Manager
@@ -31,7 +31,7 @@ type Live struct {
 	input   gate          // every byte and request from the engineer passes it
 	turn    chan struct{} // held by the one who freezes or thaws
 	weak    []string      // algorithms agreed on with the target; set before Up
-	shorter chan struct{} // cap 1: cutAt was set
+	vigil   vigil         // has its own mutex, under which mu is taken
 
 	admitted      atomic.Bool  // both looks at the epochs have held; nothing attaches before
 	stopping      atomic.Bool  // stop has begun: bytes shown from now on count as after
@@ -69,7 +69,7 @@ type Live struct {
 func (m *Manager) newLive(o Opening, e Entitlement) *Live {
 	now := m.now()
 	l := &Live{
-		m: m, ent: e, opened: time.Now(), notices: make(chan string, 4), turn: make(chan struct{}, 1), shorter: make(chan struct{}, 1),
+		m: m, ent: e, opened: time.Now(), notices: make(chan string, 4), turn: make(chan struct{}, 1),
 		socketsClosed: make(chan struct{}), done: make(chan struct{}),
 		row: gateway.Session{
 			ID: gateway.NewID("ses", now), Grant: e.Grant.ID, Request: e.Grant.Request, Person: e.Person.Name, Vendor: e.Person.Vendor,

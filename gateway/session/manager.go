@@ -78,7 +78,7 @@ type Manager struct {
 	mu     sync.Mutex // guards what follows; never held while a session's mu is taken
 	closed bool       // Run is ending: nothing new registers
 	live   map[string]*Live
-	wg     sync.WaitGroup // one for each session's own goroutine
+	wg     sync.WaitGroup // one for each session until it is sealed and written
 
 	puts       sync.Mutex    // guards the next two
 	puttingOff int           // who calls for a PutOff
@@ -245,6 +245,17 @@ func (m *Manager) all() []*Live {
 }
 
 func (m *Manager) register(l *Live) error {
+	if err := m.enter(l); err != nil {
+		return err
+	}
+	l.vigil.begin(l, func() {
+		defer m.wg.Done()
+		l.run()
+	})
+	return nil
+}
+
+func (m *Manager) enter(l *Live) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	until := m.leaving.Load()
@@ -258,10 +269,6 @@ func (m *Manager) register(l *Live) error {
 	}
 	m.live[l.row.ID] = l
 	m.wg.Add(1)
-	go func() {
-		defer m.wg.Done()
-		l.run()
-	}()
 	return nil
 }
 

@@ -24,16 +24,15 @@ func (m *Manager) Shorten(id string, until time.Time, cause *gateway.Ended) {
 // shorten reports whether it was the first to say so early an end.
 func (l *Live) shorten(until time.Time, cause *gateway.Ended) bool {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.cutAt.IsZero() && !until.Before(l.cutAt) {
-		return false
+	first := l.cutAt.IsZero() || until.Before(l.cutAt)
+	if first {
+		l.cutAt, l.cutCause = until, cause
 	}
-	l.cutAt, l.cutCause = until, cause
-	select {
-	case l.shorter <- struct{}{}:
-	default: // it has not looked at the last one yet
+	l.mu.Unlock()
+	if first {
+		l.vigil.shorten()
 	}
-	return true
+	return first
 }
 
 // ends is when the session ends by itself, and why.

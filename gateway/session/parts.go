@@ -47,13 +47,13 @@ type Recorders interface {
 }
 
 // Recorder is one session's recording; *recording.Recorder, but for what
-// Channel returns. All methods may be called from many goroutines. Failed
-// sends or closes once when a write or fsync has failed. Seal is called once;
+// Channel returns. All methods may be called from many goroutines. Failed is
+// done, with the cause, when a write or fsync has failed. Seal is called once;
 // what comes after it is refused by the recorder.
 type Recorder interface {
 	Channel(id uint32, ch gateway.Channel) (Track, error)
 	Note(text string) error
-	Failed() <-chan error
+	Failed() context.Context
 	Seal(reason gateway.EndReason) (recording.Sealed, error)
 }
 

@@ -265,7 +265,7 @@ func TestRecorderFailingEnds(t *testing.T) {
 			w := newWorld(t, time.Hour, nil)
 			l := w.open()
 			begun := time.Now()
-			w.rec.failed <- errors.New("no space left")
+			w.rec.breaks(errors.New("no space left"))
 			<-l.Done()
 			if ended(t, l).Reason != gateway.EndRecorder || time.Since(begun) > time.Second {
 				t.Errorf("cause %v after %v", ended(t, l), time.Since(begun))

@@ -35,56 +35,14 @@ func (l *Live) end(cause *gateway.Ended) {
 	l.stopping.Store(true)
 }
 
-// run is the session's own goroutine: it waits for a reason to end, then walks
-// the one stop path.
+// run is the session's own goroutine, which begins when there is a cause to
+// end: it walks the one stop path.
 func (l *Live) run() {
 	defer close(l.done)
-	l.watch()
+	l.vigil.stop()
 	l.closeSockets()
 	l.finish()
 	l.m.forget(l)
-}
-
-// watch returns when the session has a cause to end. The deadline is held by a
-// monotonic timer, which a clock stepped back cannot move, and by a look at
-// the wall clock each second, so that a clock stepped forward ends it too.
-func (l *Live) watch() {
-	until, why := l.ends()
-	left := until.Sub(l.m.now())
-	deadline := time.NewTimer(left)
-	defer deadline.Stop()
-	tick := time.NewTicker(SecondTick)
-	defer tick.Stop()
-	ends := time.Now().Add(left)
-	next := 0
-	idle := false // warned that nothing happens
-	failed := l.rec.Failed()
-	for {
-		next = l.warn(until, ends, why, next)
-		select {
-		case <-l.ctx.Done():
-			return
-		case <-l.shorter:
-			until, why = l.ends()
-			left = until.Sub(l.m.now())
-			ends = time.Now().Add(left)
-			deadline.Reset(left)
-		case err := <-failed:
-			failed = nil // it is closed after its one error
-			l.m.log.Error("recorder failed", "session", l.row.ID, "error", err)
-			l.End(gateway.EndRecorder, "", "")
-		case <-deadline.C:
-			l.end(why)
-		case <-tick.C:
-			if !l.m.now().Before(until) {
-				l.end(why)
-			}
-			if since := l.writing.Load(); since != 0 && time.Now().UnixNano()-since > int64(RecorderStall) {
-				l.End(gateway.EndRecorder, "", "")
-			}
-			idle = l.idles(idle)
-		}
-	}
 }
 
 // warn tells what is left of the window, once for each of the warnings, and

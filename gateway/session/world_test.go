@@ -161,7 +161,8 @@ type memRecorder struct {
 	in     bytes.Buffer
 	seals  []gateway.EndReason
 	notes  []string
-	failed chan error
+	failed context.Context
+	breaks context.CancelCauseFunc
 	order  *[]string
 
 	sealing chan struct{} // nil, or closed when seals may finish
@@ -187,7 +188,13 @@ func (r *memRecorder) Channel(_ uint32, ch gateway.Channel) (session.Track, erro
 // unrecordable is the terminal of a channel that the recorder does not take.
 const unrecordable = "unrecordable"
 
-func (r *memRecorder) Failed() <-chan error { return r.failed }
+func newMemRecorder() *memRecorder {
+	r := &memRecorder{}
+	r.failed, r.breaks = context.WithCancelCause(context.Background())
+	return r
+}
+
+func (r *memRecorder) Failed() context.Context { return r.failed }
 func (r *memRecorder) Seal(why gateway.EndReason) (recording.Sealed, error) {
 	if r.sealing != nil {
 		<-r.sealing
@@ -256,7 +263,7 @@ func newWorld(t *testing.T, window time.Duration, now func() time.Time) *world {
 	}
 	from := gateway.Instant(now())
 	to := from.Add(window)
-	w := &world{t: t, store: newMemStore(), rec: &memRecorder{failed: make(chan error, 1)}, now: now, key: key}
+	w := &world{t: t, store: newMemStore(), rec: newMemRecorder(), now: now, key: key}
 	w.access = &fakeAccess{ent: session.Entitlement{
 		Grant:  gateway.Grant{ID: grantID, Person: "ana", Vendor: "acme", Target: "pump-7", Account: "root", From: from, To: to, Epochs: gateway.Epochs{Vendor: 1, Person: 1}},
 		Target: gateway.Target{Name: "pump-7", Kind: gateway.KindSSH}, Account: gateway.Account{Name: "root", Login: "root"},
