@@ -65,10 +65,7 @@ func (c *conn) serve(ctx context.Context, chans <-chan ssh.NewChannel, reqs <-ch
 		c.explain(ctx, first, chans, reqs)
 		return
 	}
-	live, err := c.p.c.Sessions.Open(ctx, Opening{
-		Touch: c.ad.touch, Ticket: c.ad.ticket, Person: c.ad.person.Name, Grant: c.ad.grant.ID, Protocol: gateway.KindSSH,
-		Transport: hex.EncodeToString(c.sc.SessionID()), Source: c.nc.RemoteAddr().String(), Client: clientName(c.sc),
-	})
+	live, err := c.openSession(ctx)
 	if c.ad.opened != nil {
 		c.ad.opened(live, err)
 	}
@@ -91,6 +88,16 @@ func (c *conn) serve(ctx context.Context, chans <-chan ssh.NewChannel, reqs <-ch
 	pulse.start()
 	defer pulse.stop()
 	c.tend(first, chans, reqs)
+}
+
+func (c *conn) openSession(ctx context.Context) (live Live, err error) {
+	onOwnStack(func() {
+		live, err = c.p.c.Sessions.Open(ctx, Opening{
+			Touch: c.ad.touch, Ticket: c.ad.ticket, Person: c.ad.person.Name, Grant: c.ad.grant.ID, Protocol: gateway.KindSSH,
+			Transport: hex.EncodeToString(c.sc.SessionID()), Source: c.nc.RemoteAddr().String(), Client: clientName(c.sc),
+		})
+	})
+	return live, err
 }
 
 // fail is why there is no session.
@@ -162,13 +169,19 @@ func (c *conn) reachTarget() {
 	leg.pulse.every = c.p.c.beat
 	leg.pulse.dead = func(why string) { c.live.End(gateway.EndTargetLeft, "", why) }
 	leg.pulse.start()
-	defer leg.pulse.stop() // its socket is closed by then
 	c.mu.Lock()
 	c.banner = leg.said
 	c.mu.Unlock()
 	c.target = leg
 	c.brake(leg)
+	c.wg.Go(c.contained(func() { c.keepTarget(leg) })) // not here: this stack grew in the key exchange
 	close(c.dialed)
+}
+
+// keepTarget looks after the target's connection until it has ended, and the
+// session with it.
+func (c *conn) keepTarget(leg *leg) {
+	defer leg.pulse.stop() // its socket is closed by then
 	c.tendTarget(leg)
 	_ = leg.Wait()
 	close(c.left)

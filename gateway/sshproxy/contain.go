@@ -34,3 +34,24 @@ func (p *Proxy) contain(nc io.Closer, end func()) {
 	end()
 	_ = nc.Close()
 }
+
+// onOwnStack runs f in a goroutine that ends with it. A stack that grew in a key
+// exchange or in the store never shrinks to what waiting takes, and who calls
+// waits for hours. A panic of f goes on in the caller.
+func onOwnStack(f func()) {
+	var thrown any
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() {
+			if thrown = recover(); thrown != nil {
+				thrown = fmt.Sprintf("%v\n%s", thrown, debug.Stack())
+			}
+		}()
+		f()
+	}()
+	<-done
+	if thrown != nil {
+		panic(thrown)
+	}
+}

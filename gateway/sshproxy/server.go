@@ -148,7 +148,11 @@ func (p *Proxy) converse(ctx context.Context, h *handshake, met func()) {
 	defer h.close()
 	source := h.nc.RemoteAddr().String()
 	unwatch := context.AfterFunc(ctx, func() { _ = h.nc.Close() })
-	sc, chans, reqs, err := h.run()
+	var sc *ssh.ServerConn
+	var chans <-chan ssh.NewChannel
+	var reqs <-chan *ssh.Request
+	var err error
+	onOwnStack(func() { sc, chans, reqs, err = h.run() })
 	met()
 	if !unwatch() || err != nil {
 		p.log.Info("not authenticated", "source", source, "error", err)
