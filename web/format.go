@@ -93,6 +93,8 @@ func funcs(now func() time.Time) template.FuncMap {
 		"pathText": pathText,
 		"probed":   probed,
 		"milli":    func(t time.Time) int { return t.Nanosecond() / int(time.Millisecond) },
+		"offset":   offset,
+		"opcode":   opcode,
 		"has":      func(list []string, s string) bool { return contains(list, s) },
 	}
 }

@@ -69,6 +69,9 @@ func (s *Server) recording(v *visit) error {
 		// What was so far is replayed, from a mark on, while the session goes on.
 		"At": at, "Replay": live && at != "",
 	}
+	if x.Protocol == gateway.KindHTTPS && (d["Rec"] != (*api.RecordingInfo)(nil) || live) {
+		return s.timeline(v, x, d)
+	}
 	s.render(v, http.StatusOK, "recording", view{Title: "Recording of " + x.Person + " on " + x.Target, Wasm: true, Wide: true, Data: d})
 	return nil
 }

@@ -21,6 +21,8 @@ type Server struct {
 	origin *http.CrossOriginProtection
 	now    func() time.Time
 	ssh    sshAddress
+
+	lookers lookers
 }
 
 // New returns a Server. It says so when a room is missing or a template does
@@ -113,6 +115,7 @@ var entries = []entry{
 
 	{"GET /recordings", staff, api.Review, (*Server).recordings},
 	{"GET /recordings/{id}", staff, api.Review, (*Server).recording},
+	{"GET /recordings/{id}/exchanges/{n}", staff, api.Review, (*Server).exchange},
 	{"GET /events", staff, api.ReadEvents, (*Server).events},
 
 	{"GET /vendors", staff, "", (*Server).vendors},

@@ -177,6 +177,14 @@ func (s shownRecordings) HAR(ctx context.Context, w io.Writer, id string, typed 
 	return s.v.HAR(ctx, w, id, typed)
 }
 
+func (s shownRecordings) Timeline(ctx context.Context, id string, q recording.TimelineQuery) (recording.Timeline, error) {
+	return s.v.Timeline(ctx, id, q)
+}
+
+func (s shownRecordings) Visit(ctx context.Context, id string, n uint32, typed bool) (recording.VisitDetail, error) {
+	return s.v.Visit(ctx, id, n, typed)
+}
+
 func (s shownRecordings) Follow(ctx context.Context, id string, line func([]byte) error) error {
 	return s.v.FollowCast(ctx, id, line)
 }

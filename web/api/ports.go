@@ -149,6 +149,10 @@ type Recordings interface {
 	// HAR writes a console's recording as HTTP Archive 1.2; typed: with the
 	// bytes that the engineer's browser sent.
 	HAR(ctx context.Context, w io.Writer, session string, typed bool) error
+	// Timeline and Visit tell what a console's session did; typed: with the
+	// bytes that the engineer's browser sent.
+	Timeline(ctx context.Context, session string, q recording.TimelineQuery) (recording.Timeline, error)
+	Visit(ctx context.Context, session string, n uint32, typed bool) (recording.VisitDetail, error)
 	// Follow hands over asciicast lines from the beginning on, header first,
 	// as they come, until the recording is sealed or ctx ends.
 	Follow(ctx context.Context, session string, line func([]byte) error) error

@@ -31,8 +31,12 @@ var queries = map[string][]query{
 		fromQuery, toQuery,
 	}, listQueries...),
 	"GET /recordings/{id}/asciicast": {{"version", "The asciicast's version", oneOf("2", "3")}, downloadQuery},
-	"GET /recordings/{id}/har":       {{"typed", "With what the engineer's browser sent, for those who may read input", oneOf("true")}, downloadQuery},
-	"GET /recordings/{id}/input":     {downloadQuery},
+	"GET /recordings/{id}/timeline": {
+		{"kind", "Only exchanges of these kinds", listOf("page", "form", "file", "socket", "refused", "part")}, {"text", "In the URL, the file's name or the refusal", map[string]any{"type": "string", "maxLength": maxSearchText}},
+		{"after", "Above this exchange's number", map[string]any{"type": "integer", "minimum": 1}}, limitQuery,
+	},
+	"GET /recordings/{id}/har":   {{"typed", "With what the engineer's browser sent, for those who may read input", oneOf("true")}, downloadQuery},
+	"GET /recordings/{id}/input": {downloadQuery},
 	"GET /events": {
 		{"text", "In the line", map[string]any{"type": "string", "maxLength": maxSearchText}}, {"name", "Of this name alone", str("")},
 		{"vendor", "Of this vendor alone", str("")}, {"person", "Of this person alone", str("")}, {"session", "Of this session alone", str("")},

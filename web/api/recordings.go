@@ -11,6 +11,7 @@ import (
 
 	"github.com/portcullis/portcullis/gateway"
 	"github.com/portcullis/portcullis/gateway/audit"
+	"github.com/portcullis/portcullis/gateway/recording"
 )
 
 // Bounds of looking at recordings.
@@ -154,6 +155,53 @@ func (s *Server) input(c call) (any, error) {
 	}
 	c.castHeader(x.ID + "-input")
 	return nil, s.cfg.Recordings.Input(c.Context(), c.w, x.ID)
+}
+
+// Look is open for pages: who may look at a console's recording, and that he
+// does, with what was typed or without.
+func (s *Server) Look(r *http.Request, who Who, typed bool) (gateway.Session, error) {
+	capability, name := Review, audit.RecordingWatched
+	if typed {
+		capability, name = ReadInput, audit.InputRead
+	}
+	return s.open(call{Request: r, who: who}, capability, name)
+}
+
+// timeline is a page of what a console's session did.
+func (s *Server) timeline(c call) (any, error) {
+	q, err := TimelineQuery(c.URL.Query())
+	if err != nil {
+		return nil, err
+	}
+	x, err := s.open(c, Review, audit.RecordingWatched)
+	if err != nil {
+		return nil, err
+	}
+	return s.cfg.Recordings.Timeline(c.Context(), x.ID, q)
+}
+
+// TimelineQuery reads how a timeline is narrowed.
+func TimelineQuery(v url.Values) (recording.TimelineQuery, error) {
+	q := recording.TimelineQuery{Text: v.Get("text")}
+	for _, k := range v["kind"] {
+		if !slices.Contains(recording.VisitKinds(), recording.VisitKind(k)) {
+			return q, gateway.Invalid("kind", "kind %s is not one of page, form, file, socket, refused, part", gateway.Quote(k))
+		}
+		q.Kinds = append(q.Kinds, recording.VisitKind(k))
+	}
+	if len(q.Text) > maxSearchText {
+		return q, gateway.Invalid("text", "at most %d bytes are looked for", maxSearchText)
+	}
+	for key, into := range map[string]func(uint64){"after": func(n uint64) { q.After = uint32(n) }, "limit": func(n uint64) { q.Limit = int(n) }} {
+		if text := v.Get(key); text != "" {
+			n, err := strconv.ParseUint(text, 10, 32)
+			if err != nil {
+				return q, gateway.Invalid(key, "%s is not a number", gateway.Quote(text))
+			}
+			into(n)
+		}
+	}
+	return q, nil
 }
 
 // har is what a console's session did. What was typed into the console is for

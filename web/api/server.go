@@ -106,6 +106,7 @@ var routes = []route{
 	{"GET /recordings/{id}/index", "What happened in a recording: channels, files, flows and notes", (*Server).index},
 	{"GET /recordings/{id}/channels/{channel}/files/{sha256}", "The bytes of a file that was transferred, out of the recording, by its line in the index", (*Server).file},
 	{"GET /recordings/{id}/asciicast", "Replay, as asciicast (version=2 or 3)", (*Server).asciicast},
+	{"GET /recordings/{id}/timeline", "What a console's session did: pages, forms, files, refusals", (*Server).timeline},
 	{"GET /recordings/{id}/har", "A console's recording, as HTTP Archive 1.2", (*Server).har},
 	{"GET /recordings/{id}/input", "What was typed, as asciicast", (*Server).input},
 	{"GET /recordings/{id}/live", "Watch a live session as server-sent events", (*Server).watch},

@@ -48,7 +48,12 @@ export function startLive(dress: Dress): void {
     announce(u);
     refreshSoon();
   });
-  stream.addEventListener("counts", (e) => showCounts(JSON.parse(e.data) as Count[]));
+  stream.addEventListener("counts", (e) => {
+    showCounts(JSON.parse(e.data) as Count[]);
+    if (!find('[data-live~="counts."]')) return;
+    due.add("counts."); // what grows with the bytes
+    refreshSoon();
+  });
   stream.addEventListener("nodes", () => {
     due.add("nodes."); // another node has fallen silent, or answers again
     refreshSoon();
