@@ -79,7 +79,7 @@ type Config struct {
 	Probe Probe
 	// Wake, if set, has Run read the store at once: the bus was away, and what
 	// was published meanwhile is lost.
-	Wake   <-chan struct{}
+	Wake <-chan struct{}
 	// Clock, if set, asks the store for its time.
 	Clock  func(ctx context.Context) (time.Time, error)
 	Node   string
