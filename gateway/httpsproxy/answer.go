@@ -47,8 +47,8 @@ func (x *exchange) answer(res *http.Response) {
 		rec.Refused, rec.Rule = no.Sentence(), no.Rule
 		if !x.ends(c.record(rec)) {
 			x.told(no)
+			x.end("refused: " + no.Text)
 		}
-		x.end("")
 		return
 	}
 	encoding, clean, err := c.unpack(res, kind)
@@ -71,10 +71,14 @@ func (x *exchange) answer(res *http.Response) {
 }
 
 // kind is the answer's type. Where the target names none, its first bytes tell,
-// as they tell browsers; they are returned, in buf.
+// as they tell browsers; they are returned, in buf. An answer of unknown length
+// is not kept waiting for them where nothing depends on what it is.
 func (x *exchange) kind(res *http.Response, buf *[chunk]byte) (kind string, first []byte, err error) {
 	if kind = res.Header.Get("Content-Type"); kind != "" || !hasBody(x.r.Method, res) {
 		return kind, nil, nil
+	}
+	if a := x.c.abilities; res.ContentLength < 0 && a.Download && a.MaxDownload == 0 {
+		return "", nil, nil
 	}
 	n, err := io.ReadAtLeast(res.Body, buf[:sniffed], 1)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -179,7 +183,7 @@ func (s *shown) run(first []byte) {
 		panic(http.ErrAbortHandler)
 	}
 	s.trailers()
-	x.end("")
+	x.ended(gateway.HTTPRecord{Header: s.c.capture.Fields(s.res.Trailer)})
 }
 
 func (s *shown) body(first []byte) error {

@@ -287,8 +287,10 @@ func (x *exchange) failed(err error) {
 
 // end records what passed in all. Of a session that has ended there is nobody
 // left to record.
-func (x *exchange) end(cut string) {
-	r := gateway.HTTPRecord{Part: gateway.HTTPEnd, N: x.n, Cut: cut}
+func (x *exchange) end(cut string) { x.ended(gateway.HTTPRecord{Cut: cut}) }
+
+func (x *exchange) ended(r gateway.HTTPRecord) {
+	r.Part, r.N = gateway.HTTPEnd, x.n
 	if x.sent != nil {
 		a := x.sent.account()
 		r.Sent = &a

@@ -121,10 +121,14 @@ var neverShown = []string{"Alt-Svc", "Strict-Transport-Security", "Public-Key-Pi
 
 // forBrowser writes the head that the browser gets.
 func (c *console) forBrowser(out, in http.Header) {
+	ours := out["Connection"] // that this exchange is the last of its connection
 	for name, values := range in {
 		out[name] = values
 	}
 	dropHopByHop(out)
+	if ours != nil {
+		out["Connection"] = ours
+	}
 	for _, name := range neverShown {
 		delete(out, name)
 	}
