@@ -58,7 +58,7 @@ lint: ## gofmt, go vet, golangci-lint
 	$(TOOLS)/golangci-lint run ./...
 
 bench: build ## measure against plain OpenSSH; WHAT=ssh.aes runs one family
-	.ci/need sshd=openssh-server ssh=openssh-client
+	.ci/need sshd=openssh-server ssh=openssh-client redis-server=redis-server pg_ctlcluster=postgresql
 	PORTCULLIS_BIN=$(CURDIR)/bin/portcullis go run ./e2e/bench $(WHAT)
 
 fuzz: ## run each fuzz target for FUZZTIME

@@ -5,8 +5,9 @@
 //
 // A family is named whole or by its first words: ssh is all of ssh.aes,
 // ssh.chacha, ssh.setup, ssh.parallel, ssh.echo, ssh.idle and ssh.tail; gate
-// is gate.ssh and gate.stock. Each ends within two minutes. -quick moves so
-// little that it only shows that the bench itself works.
+// is gate.ssh, gate.stock, gate.cluster and gate.cluster.noredis. Each ends
+// within two minutes, those of a cluster within five. -quick moves so little
+// that it only shows that the bench itself works.
 //
 // It prints one line a figure, `name value unit baseline-value ratio`, and
 // leaves them in bench.txt beside those of the families that were not asked
@@ -20,6 +21,22 @@
 // Other baselines: of CPU, the sshd that serves the route; of ssh.idle.after,
 // the same process fresh; of gate.ssh, a bare relay that shuts all its sockets
 // at once; of gate.stock, kill -9 of the sshd that serves the clients.
+//
+// gate.cluster is three nodes with a PostgreSQL and a Redis of their own. 1,000
+// sessions of one vendor and 300 of another are spread over them and held by
+// this one process; the first vendor is suspended at the first node. From the
+// order's commit on: byte, the last line that the clients read through each
+// node. From the command's start on: p99, median and last, the ends that the
+// clients saw, against a bare relay that shuts as many sockets at once; sshd,
+// the p99 against as many session processes of an sshd that are killed. Lines
+// that were printed after the command's answer (after), sessions that it left
+// (left), the other vendor's that were lost (lost). The baseline of echo, the
+// other vendor's p99 while the order is carried out, is the same before it;
+// echo.bare is that beside the relay. back are the attempts that led in again,
+// of 10,000 by eight ways, a fifth of them begun while the other vendor is
+// suspended, the rest afterwards by both; its baseline counts the ways, each of
+// which opens before the order. gate.cluster.noredis is the same order with
+// Redis killed once the sessions were open.
 //
 // Figures of two runs compare by their ratios only. Nothing outside loopback
 // is touched, every wait is bounded, and touches are given ahead as tickets by

@@ -87,11 +87,17 @@ func (l *lab) drop(ctx context.Context, r route, cmd *exec.Cmd) (d dropped, err 
 	case <-ctx.Done():
 		return d, ctx.Err()
 	}
+	err = d.end(ctx, r.name, all, cmd)
+	return d, err
+}
+
+// end runs the command and waits for every session's end.
+func (d *dropped) end(ctx context.Context, name string, all []*held, cmd *exec.Cmd) error {
 	began := time.Now()
 	out, err := cmd.CombinedOutput()
 	answered := time.Now()
 	if err != nil {
-		return d, fmt.Errorf("%s: %w: %s", r.name, err, out)
+		return fmt.Errorf("%s: %w: %s", name, err, out)
 	}
 	late, cancel := context.WithTimeout(ctx, gateWithin)
 	defer cancel()
@@ -104,9 +110,9 @@ func (l *lab) drop(ctx context.Context, r route, cmd *exec.Cmd) (d dropped, err 
 		d.after += h.ticksAfter(answered)
 	}
 	if len(d.ends) == 0 {
-		return d, fmt.Errorf("%s: no session ended within %s", r.name, gateWithin)
+		return fmt.Errorf("%s: no session ended within %s", name, gateWithin)
 	}
-	return d, nil
+	return nil
 }
 
 // noteTicks keeps the times of the lines in h.note. A line that comes in two
@@ -118,7 +124,7 @@ func noteTicks(h *held, p []byte) {
 			continue
 		}
 		if at, err := strconv.ParseInt(string(bytes.TrimSpace(digits)), 10, 64); err == nil {
-			h.note = append(h.note, at)
+			h.note, h.last = append(h.note, at), time.Now()
 		}
 	}
 }
@@ -133,4 +139,11 @@ func (h *held) ticksAfter(t time.Time) (n int) {
 		}
 	}
 	return n
+}
+
+// lastRead is when the last line was read.
+func (h *held) lastRead() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.last
 }

@@ -18,10 +18,12 @@ type held struct {
 	client *ssh.Client
 	in     io.WriteCloser
 	ended  chan time.Time // when the channel was closed or the connection gone
+	back   chan time.Time // when what was typed came back, where noteEcho looks
 
 	mu   sync.Mutex
 	took func(h *held, p []byte) // of whoever looks at the output; under mu
 	note []int64
+	last time.Time // when the last of what is noted was read
 }
 
 // upMark is what a held session's command prints when it runs.
@@ -69,7 +71,7 @@ func start(client *ssh.Client, command, mark string, took func(*held, []byte)) (
 	if err != nil {
 		return nil, err
 	}
-	h := &held{client: client, ended: make(chan time.Time, 1), took: took}
+	h := &held{client: client, ended: make(chan time.Time, 1), back: make(chan time.Time, 1), took: took}
 	if h.in, err = session.StdinPipe(); err != nil {
 		return nil, err
 	}

@@ -21,12 +21,13 @@ const grantTime = 8 * time.Hour
 // lab is the stage with its routes to one sshd.
 type lab struct {
 	*rig.Stage
-	grant  rig.Grant
-	jump   *rig.Plant // the second sshd, which ssh -J goes through
-	client *rig.Client
-	ticker *part // the target without processes, see ticker.go
-	volume volume
-	out    io.Writer
+	cluster *rig.Cluster // whose first node the stage is; nil for one gateway
+	grant   rig.Grant
+	jump    *rig.Plant // the second sshd, which ssh -J goes through
+	client  *rig.Client
+	ticker  *part // the target without processes, see ticker.go
+	volume  volume
+	out     io.Writer
 
 	touching sync.Mutex
 }
@@ -39,7 +40,7 @@ func (l *lab) ticket(ctx context.Context, who string, g rig.Grant) error {
 	return l.Ticket(ctx, who, g.ID)
 }
 
-func newLab(ctx context.Context, bin, dir string, out io.Writer, v volume) (*lab, error) {
+func newLab(ctx context.Context, bin, dir string, out io.Writer, v volume, nodes int) (*lab, error) {
 	client, err := rig.NewClient(filepath.Join(dir, "direct"), "")
 	if err != nil {
 		return nil, err
@@ -48,19 +49,25 @@ func newLab(ctx context.Context, bin, dir string, out io.Writer, v volume) (*lab
 	if l.ticker, err = startPart(ctx, tickerCommand); err != nil {
 		return nil, err
 	}
-	if err := l.build(ctx, bin, dir); err != nil {
+	if err := l.build(ctx, bin, dir, nodes); err != nil {
 		l.Close()
 		return nil, err
 	}
 	return l, nil
 }
 
-func (l *lab) build(ctx context.Context, bin, dir string) error {
+func (l *lab) build(ctx context.Context, bin, dir string, nodes int) error {
 	var err error
 	also := func(s *rig.Stage) string {
 		return fmt.Sprintf(tickerTarget, l.ticker.said[0], l.ticker.key(), s.Plant.Login)
 	}
-	if l.Stage, err = rig.NewStage(ctx, bin, dir, rig.Options{Authorized: l.client.PublicKey + "\n", Targets: also}); err != nil {
+	stage := rig.Options{Authorized: l.client.PublicKey + "\n", Targets: also}
+	if nodes > 0 {
+		if l.cluster, err = rig.NewCluster(ctx, bin, dir, rig.ClusterOptions{Nodes: nodes, Lease: clusterLease, Stage: stage}); err != nil {
+			return err
+		}
+		l.Stage = l.cluster.Stage
+	} else if l.Stage, err = rig.NewStage(ctx, bin, dir, stage); err != nil {
 		return err
 	}
 	// A home without anything in it: what this machine's shells do when they
@@ -92,7 +99,10 @@ func (l *lab) Close() {
 	if l.jump != nil {
 		_ = l.jump.Stop()
 	}
-	if l.Stage != nil {
+	switch {
+	case l.cluster != nil:
+		l.cluster.Close()
+	case l.Stage != nil:
 		l.Stage.Close()
 	}
 	l.ticker.stop()
@@ -117,7 +127,7 @@ func (l *lab) print(name string, value float64, unit string, baseline float64, m
 	default:
 		ratio = baseline / value
 	}
-	line := fmt.Sprintf("%-22s %10.3f %-10s %10.3f %8.3f\n", name, value, unit, baseline, ratio)
+	line := fmt.Sprintf("%-26s %10.3f %-10s %10.3f %8.3f\n", name, value, unit, baseline, ratio)
 	fmt.Print(line)
 	_, _ = io.WriteString(l.out, line) // Sync at the end tells
 }

@@ -26,18 +26,21 @@ const runWithin = 20 * time.Minute
 type family struct {
 	name    string
 	measure func(context.Context, *lab) error
+	nodes   int // of a cluster, each family of which has one of its own; 0: one gateway
 }
 
 var families = []family{
-	{"ssh.idle", measureIdle},
-	{"ssh.aes", bulk("ssh.aes", ssh.CipherAES128GCM)},
-	{"ssh.chacha", bulk("ssh.chacha", ssh.CipherChaCha20Poly1305)},
-	{"ssh.setup", measureSetup},
-	{"ssh.parallel", measureParallel},
-	{"ssh.echo", measureEcho},
-	{"ssh.tail", measureTail},
-	{"gate.ssh", measureGate},
-	{"gate.stock", measureStock},
+	{name: "ssh.idle", measure: measureIdle},
+	{name: "ssh.aes", measure: bulk("ssh.aes", ssh.CipherAES128GCM)},
+	{name: "ssh.chacha", measure: bulk("ssh.chacha", ssh.CipherChaCha20Poly1305)},
+	{name: "ssh.setup", measure: measureSetup},
+	{name: "ssh.parallel", measure: measureParallel},
+	{name: "ssh.echo", measure: measureEcho},
+	{name: "ssh.tail", measure: measureTail},
+	{name: "gate.ssh", measure: measureGate},
+	{name: "gate.stock", measure: measureStock},
+	{name: "gate.cluster", measure: measureCluster, nodes: clusterNodes},
+	{name: "gate.cluster.noredis", measure: measureNoRedis, nodes: clusterNodes},
 }
 
 // covers is whether a line or family of that name is meant by word.
@@ -132,7 +135,7 @@ func names(all []family) string {
 }
 
 func (f family) run(ctx context.Context, bin, dir string, out *os.File, v volume) error {
-	l, err := newLab(ctx, bin, dir, out, v)
+	l, err := newLab(ctx, bin, dir, out, v, f.nodes)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -13,12 +14,19 @@ import (
 )
 
 // tickerCommand makes this program a target that runs nothing: each of its
-// sessions prints the time again and again. The end of hundreds of them costs
-// next to nothing, so that what is measured before it is the gateway.
+// sessions prints the time again and again, or returns what is typed where the
+// command is echoCommand. The end of hundreds of them costs next to nothing, so
+// that what is measured before it is the gateway.
 const tickerCommand = "ticker"
 
-// tickEvery is the time between two lines of one session.
-const tickEvery = 200 * time.Millisecond
+// tickEvery is the time between two lines of one session, and slowTick that
+// where slowCommand asks for it: a thousand sessions make enough lines.
+const (
+	tickEvery   = 200 * time.Millisecond
+	slowTick    = 500 * time.Millisecond
+	slowCommand = "tick slowly"
+	echoCommand = "echo"
+)
 
 // tickerTarget is the target in the plant file.
 const tickerTarget = `  - name: ticker
@@ -85,17 +93,32 @@ func serveChannel(ch ssh.Channel, reqs <-chan *ssh.Request) {
 	defer close(gone)
 	for r := range reqs {
 		if r.Type == "shell" || r.Type == "exec" {
-			once.Do(func() { go tick(ch, gone) })
+			var run struct{ Command string }
+			_ = ssh.Unmarshal(r.Payload, &run) // of a shell there is none
+			once.Do(func() { go serveCommand(ch, run.Command, gone) })
 		}
 		_ = r.Reply(true, nil)
 	}
 }
 
+func serveCommand(ch ssh.Channel, command string, gone <-chan struct{}) {
+	switch command {
+	case echoCommand:
+		if _, err := io.WriteString(ch, upMark); err == nil {
+			_, _ = io.Copy(ch, ch) // until the channel is closed
+		}
+	case slowCommand:
+		tick(ch, slowTick, gone)
+	default:
+		tick(ch, tickEvery, gone)
+	}
+}
+
 // tick begins at a moment of the session's own, so that sessions which were
 // opened together do not print together.
-func tick(ch ssh.Channel, gone <-chan struct{}) {
-	phase := time.Duration(time.Now().UnixNano()) % tickEvery
-	for wait := time.Duration(0); ; wait = tickEvery {
+func tick(ch ssh.Channel, every time.Duration, gone <-chan struct{}) {
+	phase := time.Duration(time.Now().UnixNano()) % every
+	for wait := time.Duration(0); ; wait = every {
 		if _, err := fmt.Fprintf(ch, "%s%d\r\n", tickMark, time.Now().UnixMicro()); err != nil {
 			return
 		}

@@ -10,16 +10,20 @@ type volume struct {
 	talk                      int // of these, those that have output
 	tailRounds                int
 	gate, stock               int // sessions that are ended
+	cluster, others           int // and by one order on all nodes, while these go on
+	back                      int // attempts to get in again
 }
 
 var (
 	full = volume{
 		bulkMiB: 256, bulkRounds: 3, setupBatch: 10, setupRounds: 4, burst: 48, burstRounds: 3, keys: 2000,
 		idle: 500, idleBase: 50, talk: 100, outputMiB: 6, tailRounds: 10, gate: 500, stock: 200,
+		cluster: 1000, others: 300, back: 10_000,
 	}
 	small = volume{
 		bulkMiB: 4, bulkRounds: 1, setupBatch: 2, setupRounds: 1, burst: 8, burstRounds: 1, keys: 20,
 		idle: 10, idleBase: 4, talk: 4, outputMiB: 1, tailRounds: 1, gate: 10, stock: 6,
+		cluster: 12, others: 6, back: 200,
 	}
 )
 
