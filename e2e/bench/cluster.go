@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -15,7 +16,8 @@ import (
 
 const (
 	clusterNodes = 3
-	clusterLease = "10s"           // the default
+	clusterLease = "10s" // the default
+	reportWithin = 30 * time.Second
 	clusterQuiet = 2 * time.Second // in which the other vendor's echoes are timed
 )
 
@@ -154,13 +156,36 @@ func (l *lab) committed(ctx context.Context) (time.Time, error) {
 			} `json:"report"`
 		} `json:"items"`
 	}
-	if err := l.Machine().Get(ctx, "/api/v1/suspensions", &list); err != nil {
+	// A node that ends hundreds of sessions may be late to file its report.
+	err := rig.Until(ctx, reportWithin, func() error {
+		if err := l.Machine().Get(ctx, "/api/v1/suspensions", &list); err != nil {
+			return err
+		}
+		if len(list.Items) == 0 || list.Items[0].Report.Durable.IsZero() {
+			return errors.New("the order has no report")
+		}
+		return nil
+	})
+	if err != nil {
 		return time.Time{}, err
 	}
-	if len(list.Items) == 0 || list.Items[0].Report.Durable.IsZero() {
-		return time.Time{}, errors.New("the order has no report")
-	}
 	return list.Items[0].Report.Durable, nil
+}
+
+// grief is what the nodes' logs say of faults, cut short.
+func (l *lab) grief() string {
+	const most = 40 // lines of each node
+	var b strings.Builder
+	for i, g := range l.cluster.Nodes {
+		n := 0
+		for line := range strings.Lines(g.Log()) {
+			if n < most && (strings.Contains(line, "level=ERROR") || strings.Contains(line, "level=WARN")) {
+				fmt.Fprintf(&b, "node-%d %.300s\n", i+1, strings.TrimSpace(line))
+				n++
+			}
+		}
+	}
+	return b.String()
 }
 
 // drop runs the command and waits for the end of every session of nodes.
@@ -178,12 +203,12 @@ func (d *clusterDrop) drop(ctx context.Context, nodes [][]*held, others []*held,
 	answered := time.Now()
 	var status *exec.ExitError // of a report that is not final
 	if err != nil && !errors.As(err, &status) {
-		return fmt.Errorf("%w: %s", err, out)
+		return fmt.Errorf("%w: %.400s", err, out)
 	}
 	commit := began
 	if committed != nil {
 		if commit, err = committed(); err != nil {
-			return fmt.Errorf("%w: %s", err, out)
+			return fmt.Errorf("%w: %.400s", err, out)
 		}
 	}
 	late, cancel := context.WithTimeout(ctx, gateWithin)
@@ -208,7 +233,7 @@ func (d *clusterDrop) drop(ctx context.Context, nodes [][]*held, others []*held,
 		d.during = []float64{0}
 	}
 	if len(d.ends) == 0 || len(d.before) == 0 {
-		return fmt.Errorf("%d sessions ended within %s, %d echoes came before: %s", len(d.ends), gateWithin, len(d.before), out)
+		return fmt.Errorf("%d sessions ended within %s, %d echoes came before: %.400s", len(d.ends), gateWithin, len(d.before), out)
 	}
 	return nil
 }

@@ -142,7 +142,11 @@ func (f family) run(ctx context.Context, bin, dir string, out *os.File, v volume
 	defer l.Close()
 	// What it recorded is gigabytes, and the next one needs the room.
 	defer os.RemoveAll(dir)
-	return f.measure(ctx, l)
+	err = f.measure(ctx, l)
+	if err != nil && l.cluster != nil {
+		fmt.Fprint(os.Stderr, l.grief())
+	}
+	return err
 }
 
 // results opens bench.txt with the lines that this run does not make anew.
