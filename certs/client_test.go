@@ -41,16 +41,16 @@ func TestClientCertificateIsTakenByAConsole(t *testing.T) {
 	if leaf.NotAfter.After(from.Add(time.Hour+time.Second)) || leaf.NotBefore.Before(from.Add(-certs.Leeway-time.Second)) {
 		t.Errorf("valid from %s to %s", leaf.NotBefore, leaf.NotAfter)
 	}
-	web, _, err := a.Web("console.example", "")
+	web, authority, err := a.Web("console.example", "")
 	must(t, err)
-	if err := handshake(t, ca, web, *c.HTTP.Certificate); err != nil {
+	if err := handshake(t, ca, authority, web, *c.HTTP.Certificate); err != nil {
 		t.Errorf("the console refuses it: %v", err)
 	}
 	other, err := certs.Open(filepath.Join(t.TempDir(), "keys"))
 	must(t, err)
 	foreign, err := other.Client("svc@plant", session, from, from.Add(time.Hour))
 	must(t, err)
-	if handshake(t, ca, web, *foreign.HTTP.Certificate) == nil {
+	if handshake(t, ca, authority, web, *foreign.HTTP.Certificate) == nil {
 		t.Error("the console takes another gateway's certificate")
 	}
 	pool := x509.NewCertPool()
@@ -150,17 +150,19 @@ func TestHeldForConsoles(t *testing.T) {
 }
 
 // handshake runs one over a pipe: the server asks for a client certificate.
-func handshake(t *testing.T, ca []byte, web, client tls.Certificate) error {
+func handshake(t *testing.T, ca, authority []byte, web, client tls.Certificate) error {
 	t.Helper()
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(ca)
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(authority)
 	near, far := net.Pipe()
 	defer func() { _, _ = near.Close(), far.Close() }()
 	done := make(chan error, 1)
 	go func() {
 		done <- tls.Server(far, &tls.Config{Certificates: []tls.Certificate{web}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool}).HandshakeContext(t.Context())
 	}()
-	conn := tls.Client(near, &tls.Config{InsecureSkipVerify: true, GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &client, nil }}) //nolint:gosec,forbidigo // whom it trusts is not what is tested
+	conn := tls.Client(near, &tls.Config{RootCAs: roots, ServerName: "console.example", GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &client, nil }}) //nolint:gosec,forbidigo // whom it trusts is not what is tested
 	if err := conn.HandshakeContext(t.Context()); err != nil {
 		return err
 	}
