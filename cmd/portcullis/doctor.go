@@ -140,6 +140,11 @@ func (g *gatewayd) localDoctor(w http.ResponseWriter, r *http.Request) error {
 	out := append(lookAtStore(ctx, g.cfg, g.store), lookAtSpool(g.spool)...)
 	out = append(out, lookAtRedis(ctx, g.redis)...)
 	out = append(out, g.lookAtNodes(ctx)...)
+	targets, err := g.directory.Targets(ctx)
+	if err != nil {
+		out = append(out, finding{What: "consoles", Text: err.Error()})
+	}
+	out = append(out, lookAtConsoles(ctx, targets, time.Now())...)
 	out = append(out, g.lookAtCertificates()...)
 	runs := fmt.Sprintf("%s runs as node %s with %d live sessions", version(), g.cfg.Node, len(g.sessions.Live()))
 	if until := g.leaving.Load(); until != nil {

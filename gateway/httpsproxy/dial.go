@@ -1,6 +1,7 @@
 package httpsproxy
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -23,14 +24,28 @@ func (e *pinError) Error() string {
 	return "its certificate has the key " + e.shown + ", which is not on file"
 }
 
-// trust is how the target's certificate is held to its definition.
+// trust is how the session's target is believed.
 func (c *console) trust() (*tls.Config, error) {
-	t := c.live.Target()
+	cfg, err := Trust(c.live.Target(), c.p.c.Roots)
+	if err != nil {
+		return nil, err
+	}
+	cfg.ServerName, cfg.ClientSessionCache = c.names.serverName(), tls.NewLRUClientSessionCache(4)
+	return cfg, nil
+}
+
+// Trust is how a target's certificate is held to its definition; roots are the
+// machine's own where they are nil.
+func Trust(t gateway.Target, roots *x509.CertPool) (*tls.Config, error) {
 	var h gateway.HTTPS
 	if t.HTTPS != nil {
 		h = *t.HTTPS
 	}
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.names.serverName(), RootCAs: c.p.c.Roots, ClientSessionCache: tls.NewLRUClientSessionCache(4)}
+	host, _, err := net.SplitHostPort(t.Address)
+	if err != nil {
+		return nil, err
+	}
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: cmp.Or(h.ServerName, host), RootCAs: roots}
 	switch h.Trust {
 	case gateway.TrustSystem, "":
 	case gateway.TrustCA:
