@@ -27,6 +27,8 @@ type proof struct {
 	warm  atomic.Pointer[tls.Conn] // dialled at the opening, for the first request
 	names map[string]bool          // header fields, as plainName writes them, that only the gateway may send
 
+	renewing sync.Mutex // held over the asking for another token
+
 	mu     sync.Mutex
 	header string // canonical; empty: no header proves it
 	value  string
@@ -123,17 +125,38 @@ func (c *console) inject(ctx context.Context, h http.Header) error {
 		return nil
 	}
 	if !until.IsZero() && c.p.c.Now().After(until.Add(-renewBefore)) {
-		cred, err := c.live.Credential(ctx)
-		if err == nil {
-			value, err = c.token(ctx, cred, c.live.Account())
-			value = "Bearer " + value
-		}
+		renewed, err := c.renew(ctx)
 		if err != nil {
 			return err
 		}
+		value = renewed
 	}
 	h[header] = []string{value}
 	return nil
+}
+
+// renew gets another token before the last one runs out, and looks for it in
+// what is shown from then on. Of many requests one asks.
+func (c *console) renew(ctx context.Context) (string, error) {
+	p := c.proof
+	p.renewing.Lock()
+	defer p.renewing.Unlock()
+	p.mu.Lock()
+	value, until := p.value, p.until
+	p.mu.Unlock()
+	if until.IsZero() || !c.p.c.Now().After(until.Add(-renewBefore)) { // while we waited
+		return value, nil
+	}
+	cred, err := c.live.Credential(ctx)
+	if err != nil {
+		return "", err
+	}
+	token, err := c.token(ctx, cred, c.live.Account())
+	if err != nil {
+		return "", err
+	}
+	c.scrub.Learn(token)
+	return "Bearer " + token, nil
 }
 
 // token asks for one with the client's credentials (RFC 6749 clause 4.4).

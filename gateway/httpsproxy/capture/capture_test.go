@@ -139,6 +139,10 @@ func TestScrubberFindsEverySpelling(t *testing.T) {
 			t.Fatalf("in pieces of %d: %q", size, got)
 		}
 	}
+	s.Learn("renewed-" + secret)
+	if got := s.String("a renewed-" + secret); strings.Contains(got, secret) {
+		t.Errorf("a renewed token is shown: %q", got)
+	}
 	if NewScrubber("short") != nil || NewScrubber("short").String("short") != "short" {
 		t.Error("a secret that is part of ordinary words must not be looked for")
 	}

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 )
 
 // MinScrub is the shortest secret that is looked for: what is shorter is part
@@ -18,13 +19,28 @@ const MinScrub = 8
 // as many asterisks: a length that was announced stays true. A nil one
 // replaces nothing.
 type Scrubber struct {
-	spellings [][]byte // longest first
+	spellings atomic.Pointer[[][]byte] // longest first
 }
 
 // NewScrubber looks for the secrets, as they are, escaped for URLs, JSON and
 // HTML, and in Base64. It is nil where none is long enough.
 func NewScrubber(secrets ...string) *Scrubber {
 	s := &Scrubber{}
+	s.spellings.Store(&[][]byte{})
+	s.Learn(secrets...)
+	if len(*s.spellings.Load()) == 0 {
+		return nil
+	}
+	return s
+}
+
+// Learn looks for more secrets from now on: a token that was renewed. It is for
+// one goroutine at a time.
+func (s *Scrubber) Learn(secrets ...string) {
+	if s == nil {
+		return
+	}
+	all := slices.Clone(*s.spellings.Load())
 	for _, x := range secrets {
 		if len(x) < MinScrub {
 			continue
@@ -37,16 +53,13 @@ func NewScrubber(secrets ...string) *Scrubber {
 			x, url.QueryEscape(x), url.PathEscape(x), html.EscapeString(x), string(quoted[1 : len(quoted)-1]),
 			base64.StdEncoding.EncodeToString([]byte(x)), base64.RawStdEncoding.EncodeToString([]byte(x)), base64.RawURLEncoding.EncodeToString([]byte(x)),
 		} {
-			if !slices.ContainsFunc(s.spellings, func(b []byte) bool { return string(b) == y }) {
-				s.spellings = append(s.spellings, []byte(y))
+			if !slices.ContainsFunc(all, func(b []byte) bool { return string(b) == y }) {
+				all = append(all, []byte(y))
 			}
 		}
 	}
-	if len(s.spellings) == 0 {
-		return nil
-	}
-	slices.SortStableFunc(s.spellings, func(a, b []byte) int { return len(b) - len(a) })
-	return s
+	slices.SortStableFunc(all, func(a, b []byte) int { return len(b) - len(a) })
+	s.spellings.Store(&all)
 }
 
 // String is v without the secret.
@@ -54,7 +67,7 @@ func (s *Scrubber) String(v string) string {
 	if s == nil {
 		return v
 	}
-	for _, x := range s.spellings {
+	for _, x := range *s.spellings.Load() {
 		if strings.Contains(v, string(x)) {
 			v = strings.ReplaceAll(v, string(x), strings.Repeat("*", len(x)))
 		}
@@ -68,7 +81,7 @@ func (s *Scrubber) Mask(p []byte) bool {
 		return false
 	}
 	found := false
-	for _, x := range s.spellings {
+	for _, x := range *s.spellings.Load() {
 		for at := 0; ; {
 			i := bytes.Index(p[at:], x)
 			if i < 0 {
@@ -88,7 +101,7 @@ func (s *Scrubber) Mask(p []byte) bool {
 // open is how many bytes at the end of p may be the beginning of the secret.
 func (s *Scrubber) open(p []byte) int {
 	longest := 0
-	for _, x := range s.spellings {
+	for _, x := range *s.spellings.Load() {
 		for n := min(len(x)-1, len(p)); n > longest; n-- {
 			if p[len(p)-n] == x[0] && bytes.HasPrefix(x, p[len(p)-n:]) {
 				longest = n
