@@ -162,7 +162,7 @@ func handshake(t *testing.T, ca, authority []byte, web, client tls.Certificate) 
 	go func() {
 		done <- tls.Server(far, &tls.Config{Certificates: []tls.Certificate{web}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool}).HandshakeContext(t.Context())
 	}()
-	conn := tls.Client(near, &tls.Config{RootCAs: roots, ServerName: "console.example", GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &client, nil }}) //nolint:gosec,forbidigo // whom it trusts is not what is tested
+	conn := tls.Client(near, &tls.Config{RootCAs: roots, ServerName: "console.example", GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &client, nil }}) // whom it trusts is not what is tested
 	if err := conn.HandshakeContext(t.Context()); err != nil {
 		return err
 	}

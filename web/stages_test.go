@@ -3,6 +3,7 @@ package web_test
 import (
 	"io"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -60,7 +61,7 @@ func TestTheStagesAreShown(t *testing.T) {
 					t.Fatal(err)
 				}
 				page := string(body)
-				if !regexp.MustCompile(regexp.QuoteMeta(string(map[gateway.Stage]string{"watch-only": "watch only", "supervised": "supervised"}[c.stage]))).MatchString(page) {
+				if !strings.Contains(page, map[gateway.Stage]string{"watch-only": "watch only", "supervised": "supervised"}[c.stage]) {
 					t.Errorf("%s does not name the stage", path)
 				}
 				if path != "/vendors" && !regexp.MustCompile("(?s)No session opens.*passes only while somebody.*as for everybody else").MatchString(page) {

@@ -135,11 +135,11 @@ func (c *touchCmd) key() (file string, key ssh.PublicKey, err error) {
 // this kind and for this gateway. Whoever sits in between cannot have another
 // one signed.
 func drawnUp[B statement.Body](c api.SSHChallenge, base *url.URL, namespace func(host string) string, what string) (body B, err error) {
-	st, any, err := statement.Parse([]byte(c.Statement))
+	st, parsed, err := statement.Parse([]byte(c.Statement))
 	if err != nil {
 		return body, fmt.Errorf("what the gateway wants signed does not read as a statement: %w", err)
 	}
-	body, ok := any.(B)
+	body, ok := parsed.(B)
 	switch {
 	case !ok:
 		err = fmt.Errorf("the gateway wants something else signed than %s: %s", what, printable(st.Sentence))

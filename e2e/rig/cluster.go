@@ -26,7 +26,7 @@ type Cluster struct {
 	Sentinel *Sentinels // nil where there is one Redis
 	Database string     // its name
 	Disks    []*Disk    // of each node, where ClusterOptions.Disks is set
-	ToStore  []*Fault // of each node, where ClusterOptions.Faults is set
+	ToStore  []*Fault   // of each node, where ClusterOptions.Faults is set
 	ToRedis  []*Fault
 }
 

@@ -69,8 +69,8 @@ func (s *Service) turn(ctx context.Context) time.Duration {
 // ran is closed without having been open.
 func (s *Service) due(ctx context.Context, g gateway.Grant, now time.Time) error {
 	if now.Before(g.To) {
-		if s.grants() != nil { // whoever opens it then hears why
-			return nil
+		if err := s.grants(); err != nil {
+			return nil //nolint:nilerr // the clock is off; whoever opens it then hears why
 		}
 		_, err := s.openGrant(ctx, g.ID)
 		return err

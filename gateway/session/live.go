@@ -59,11 +59,11 @@ type Live struct {
 	// does, or it is not supervised), and how many do.
 	unwatched time.Time
 	attending int
-	ordered  bool                        // held by an order of suspension: no thaw lifts it
-	cutAt    time.Time                   // zero, or when an order ends it
-	cutCause *gateway.Ended              // of cutAt
-	running  map[gateway.ChannelKind]int // open channels
-	watchers []string                    // who watches now, in the order of their coming; one who watches twice is in it twice
+	ordered   bool                        // held by an order of suspension: no thaw lifts it
+	cutAt     time.Time                   // zero, or when an order ends it
+	cutCause  *gateway.Ended              // of cutAt
+	running   map[gateway.ChannelKind]int // open channels
+	watchers  []string                    // who watches now, in the order of their coming; one who watches twice is in it twice
 }
 
 func (m *Manager) newLive(o Opening, e Entitlement) *Live {

@@ -18,10 +18,10 @@ func TestNothingIsDialledBeforeTheRecording(t *testing.T) {
 	w.disk.slow = func() { close(asked); <-let }
 	w.sshd()
 	var dials atomic.Int32
-	real := w.target.Address
+	behind := w.target.Address
 	w.target.Address = w.tcp(func(nc net.Conn) {
 		dials.Add(1)
-		far, err := net.Dial("tcp", real)
+		far, err := net.Dial("tcp", behind)
 		if err != nil {
 			return
 		}
