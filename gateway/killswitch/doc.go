@@ -3,7 +3,7 @@
 // A suspension is one signed order. In one transaction it sets the state and
 // the next epoch, cancels everything that could let anybody back in, and
 // writes the order and its event; only when that is durable are sessions
-// ended, here first and then on the other nodes, and the answers counted into
+// ended, here and on the other nodes at once, and the answers counted into
 // the report (P4). Whatever cuts it short after the transaction, the epochs in
 // the store keep the scope out: Run reads them each second on every node, ends
 // what they forbid, and ends all that is of vendors when the store has not

@@ -160,19 +160,30 @@ func (s *Service) carryOut(ctx context.Context, sus gateway.Suspension, r *gatew
 			s.log.Error("floor not raised; the store keeps the scope out", "scope", sus.Scope.String(), "error", err)
 		}
 	})
+	// The order is durable: the other nodes need not wait for this one's sockets.
+	asked := s.now()
+	ask, cancel := context.WithTimeout(ctx, AnswerWait)
+	defer cancel()
+	var (
+		others   []gateway.NodeReport
+		err      error
+		answered time.Time
+	)
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		others, err = s.bus.Publish(ask, s.node, cluster.Order{Suspension: sus.ID, Scope: sus.Scope, Epoch: sus.Epoch, Closing: sus.Closing, Ordered: sus.Ordered})
+		answered = s.now()
+	})
 	r.Nodes = []gateway.NodeReport{s.closeHere(ctx, sus)}
 	floor.Wait()
 	var probing sync.WaitGroup
 	probing.Go(func() { r.Probes = s.probes(ctx, sus) }) // what is shut here can be tried while others answer
-	asked := s.now()
-	ask, cancel := context.WithTimeout(ctx, AnswerWait)
-	defer cancel()
-	others, err := s.bus.Publish(ask, s.node, cluster.Order{Suspension: sus.ID, Scope: sus.Scope, Epoch: sus.Epoch, Closing: sus.Closing, Ordered: sus.Ordered})
+	asking.Wait()
 	if err != nil {
 		s.log.Error("bus does not carry the order; the other nodes read the store", "error", err)
 		r.Note = "the bus did not carry the order; the other nodes read it from the store"
 	}
-	offsets(others, asked, s.now())
+	offsets(others, asked, answered)
 	r.Nodes = append(r.Nodes, others...)
 	probing.Wait()
 	r.Finished = gateway.Instant(s.now())
