@@ -29,8 +29,20 @@ type tally struct {
 	toldAt    time.Time
 }
 
-// pass records p, which may pass when it returns nil.
+// pass records and counts p, which may pass when it returns nil.
 func (t *tally) pass(p []byte) error {
+	if err := t.record(p); err != nil {
+		return err
+	}
+	if t.part == gateway.HTTPSent {
+		t.c.ch.Carried(len(p), 0)
+	} else {
+		t.c.ch.Carried(0, len(p))
+	}
+	return nil
+}
+
+func (t *tally) record(p []byte) error {
 	keep, redacted := t.acc.Add(p)
 	if len(keep) > 0 {
 		t.toldBytes, t.toldAt = t.acc.Bytes(), time.Now()

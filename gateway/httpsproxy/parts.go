@@ -80,6 +80,9 @@ type Channel interface {
 	// parts sent, shown and message, and is not kept by the callee. An error
 	// means that what the record tells must not pass.
 	Exchange(r gateway.HTTPRecord, body []byte) error
+	// Carried counts bytes of bodies and messages that pass: from the engineer,
+	// and to him.
+	Carried(in, out int)
 	// Hold waits while the session is frozen. An error means that it ended.
 	Hold() error
 	// Exit tells that the channel does not run any more.

@@ -254,6 +254,9 @@ func TestW09LargeBodies(t *testing.T) {
 			}
 		}
 	}
+	if in, out := w.live.ch.in.Load(), w.live.ch.out.Load(); in != 4*size || out < 4*size {
+		t.Errorf("the session counts %d bytes in, %d out, want %d", in, out, 4*size)
+	}
 	for _, s := range sums {
 		if s != want+" <nil>" {
 			t.Errorf("uploaded %s", s)

@@ -212,6 +212,11 @@ func (r *relay) passMessage(m *message, to *wire, fin bool) error {
 			return err
 		}
 	}
+	if rec.Client {
+		r.x.c.ch.Carried(len(p), 0)
+	} else {
+		r.x.c.ch.Carried(0, len(p))
+	}
 	op := rec.Opcode
 	m.begun = true
 	b := putFrame(m.buf[:], m.n, op, fin, !to.browser)

@@ -21,6 +21,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -91,6 +92,12 @@ type fakeChannel struct {
 	fail    error
 	thawed  chan struct{} // nil: not frozen
 	live    *fakeLive
+	in, out atomic.Int64 // counted
+}
+
+func (c *fakeChannel) Carried(in, out int) {
+	c.in.Add(int64(in))
+	c.out.Add(int64(out))
 }
 
 func (c *fakeChannel) Exchange(r gateway.HTTPRecord, body []byte) error {
