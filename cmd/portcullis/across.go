@@ -159,7 +159,10 @@ func (g *gatewayd) serveNodes(ctx context.Context) error {
 	local := http.NewServeMux()
 	local.Handle(api.Prefix+"/", g.api.Handler(api.Machine))
 	g.localRoutes(local)
-	srv := bounded(g.peers.Handler(g.pages.Handler(), local), g.log)
+	srv := bounded(g.peers.Handler(g.handed(g.pages.Handler()), local), g.log)
+	if g.consoles != nil {
+		g.consoles.Server(srv)
+	}
 	srv.TLSConfig = g.peers.ServerTLS()
 	return serveHTTP(ctx, srv, func() error { return srv.ServeTLS(g.nodes, "", "") }, webLastCalls)
 }

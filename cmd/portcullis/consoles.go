@@ -39,13 +39,29 @@ func (g *gatewayd) hosted(pages http.Handler) http.Handler {
 		switch {
 		case !g.consoles.Hosts(r.Host):
 			pages.ServeHTTP(w, r)
-		case g.peers != nil && g.peers.Other(g.consoles.Node(r)):
+		case g.peers != nil && g.peers.Other(g.consoles.Node(r)) && g.consoles.Directed(r):
 			g.peers.Hand(w, r, g.consoles.Node(r), func(err error) { g.pages.Problem(err).ServeHTTP(w, r) })
 		case g.peers != nil:
 			consoles.ServeHTTP(w, handover.For(r))
 		default:
 			consoles.ServeHTTP(w, r)
 		}
+	})
+}
+
+// handed answers what another node hands over: consoles, whose connection to
+// the browser that node has looked at, and pages.
+func (g *gatewayd) handed(pages http.Handler) http.Handler {
+	if g.consoles == nil {
+		return pages
+	}
+	consoles := g.consoles.Handler()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if g.consoles.Hosts(r.Host) {
+			consoles.ServeHTTP(w, httpsproxy.Vouched(r))
+			return
+		}
+		pages.ServeHTTP(w, r)
 	})
 }
 

@@ -215,7 +215,8 @@ func (s *Stage) ConsoleLink(ctx context.Context, who, grant string) (string, err
 // gateway, and follows no redirect by itself.
 type Browser struct {
 	*http.Client
-	Base string // of the console that was entered: http://pump-web.localhost:PORT
+	at   *string // host:port where every name is found
+	Base string  // of the console that was entered: http://pump-web.localhost:PORT
 }
 
 // NewBrowser makes one for the gateway's web listener.
@@ -224,13 +225,19 @@ func (s *Stage) NewBrowser() (*Browser, error) {
 	if err != nil {
 		return nil, err
 	}
-	to := &net.Dialer{Timeout: 10 * time.Second}
-	return &Browser{Client: &http.Client{
+	to, at := &net.Dialer{Timeout: 10 * time.Second}, s.Web
+	return &Browser{at: &at, Client: &http.Client{
 		Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return to.DialContext(ctx, network, s.Web)
+			return to.DialContext(ctx, network, at)
 		}},
 	}}, nil
+}
+
+// At has it find every name at another listener from now on.
+func (b *Browser) At(addr string) {
+	*b.at = addr
+	b.CloseIdleConnections()
 }
 
 // Enter does what the link's page does.
@@ -241,6 +248,9 @@ func (b *Browser) Enter(ctx context.Context, link string) error {
 	}
 	b.Base = u.Scheme + "://" + u.Host
 	form := url.Values{"code": {u.Fragment}}
+	if node, _, ok := strings.Cut(u.Fragment, "."); ok {
+		u.RawQuery = url.Values{"node": {node}}.Encode()
+	}
 	u.Fragment = ""
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), strings.NewReader(form.Encode()))
 	if err != nil {

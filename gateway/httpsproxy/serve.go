@@ -1,6 +1,7 @@
 package httpsproxy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -69,6 +70,18 @@ func (p *Proxy) targetOf(host string) string {
 	return target
 }
 
+// Directed reports whether a request came over a connection for its own host.
+// One that did not must not be handed to another node, which cannot tell.
+func (p *Proxy) Directed(r *http.Request) bool { return p.misdirected(r, p.targetOf(r.Host)) == nil }
+
+// Vouched is a request that another node has handed over: that node has looked
+// at the connection to the browser, and this one sees the node's alone.
+func Vouched(r *http.Request) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), vouchedKey{}, true))
+}
+
+type vouchedKey struct{}
+
 // misdirected refuses a request that came over a connection for another name
 // (RFC 9110 clause 15.5.20): browsers do that where two hosts share a
 // certificate, and attackers to be judged as one and served as the other.
@@ -76,6 +89,7 @@ func (p *Proxy) misdirected(r *http.Request, target string) *gateway.Error {
 	switch {
 	case target == "":
 		return gateway.NotFound("console", r.Host)
+	case r.Context().Value(vouchedKey{}) != nil:
 	case r.TLS == nil && !p.c.Insecure:
 		return gateway.Invalid("tls", "consoles are reached over TLS alone")
 	case r.TLS != nil && !strings.EqualFold(r.TLS.ServerName, target+"."+p.c.Apps):
