@@ -186,6 +186,8 @@ func (w *world) row(tx *store.Tx, body statement.Body) error {
 			return errors.Join(err, w.stand(tx, b.Scope, killswitch.Standing{State: gateway.Restoring, Epoch: was.Epoch}))
 		}
 		return w.stand(tx, b.Scope, killswitch.Standing{State: gateway.Active, Epoch: b.Epoch})
+	case *statement.Advance:
+		return nil // a stage has no row
 	}
 	return fmt.Errorf("no row for %T", body)
 }
