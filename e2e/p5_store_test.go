@@ -2,9 +2,7 @@ package e2e
 
 import (
 	"database/sql"
-	"errors"
 	"net"
-	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -157,19 +155,9 @@ func TestP5EditedStore(t *testing.T) {
 	t.Run("an older copy of all of it", func(t *testing.T) {
 		s := newStory(t, rig.Options{})
 		g := s.grant("ana", "pump", time.Hour)
-		s.must(s.Stop())
-		old, err := os.ReadFile(s.Store())
-		s.must(err)
-		s.must(s.Start(s.ctx))
+		old := s.backup()
 		s.suspend("vendor", rig.Acme, "breach notice")
-		s.must(s.Stop())
-		for _, more := range []string{"-wal", "-shm"} {
-			if err := os.Remove(s.Store() + more); err != nil && !errors.Is(err, os.ErrNotExist) {
-				t.Fatal(err)
-			}
-		}
-		s.must(os.WriteFile(s.Store(), old, 0o600))
-		s.must(s.Start(s.ctx))
+		s.putBack(old)
 		s.shut(g.ID)
 		refused(t, s.People["ana"].Get(s.ctx, "/api/v1/requests", nil))
 		r, err := s.CLI(s.ctx, "audit", "verify")
