@@ -38,6 +38,7 @@ type judges struct {
 	login       func(ctx context.Context, person string) error
 	invite      func(ctx context.Context, by gateway.Person, person string) error
 	floor       func(scope gateway.Scope) uint64
+	cookie      func(session string) error // of a console; nil: this gateway has none
 }
 
 // holdings are what is on file under a scope, newest first.
@@ -48,6 +49,7 @@ type holdings struct {
 	grants   []gateway.Grant
 	requests []gateway.Request
 	waiting  []identity.Waiting
+	consoles []string         // sessions of consoles, live or ended lately, on this node
 	others   []gateway.Person // of other vendors, with a mail address of these people
 }
 
@@ -59,7 +61,7 @@ type prober struct {
 }
 
 func (r *rooms) prober() prober {
-	return prober{hold: r.holdings, now: time.Now, judges: judges{
+	p := prober{hold: r.holdings, now: time.Now, judges: judges{
 		owner: func(ctx context.Context, key ssh.PublicKey) (gateway.Person, error) {
 			p, _, err := r.identity.Owner(ctx, key)
 			return p, err
@@ -84,6 +86,15 @@ func (r *rooms) prober() prober {
 		},
 		floor: func(s gateway.Scope) uint64 { return r.floor.At(string(s.Kind) + "-epoch:" + s.Name) },
 	}}
+	if r.cfg.AppsDomain != "" {
+		p.cookie = func(session string) error {
+			if no := r.consoles.Judge(session); no != nil {
+				return no
+			}
+			return nil
+		}
+	}
+	return p
 }
 
 // probe is a killswitch.Probe.
@@ -96,6 +107,7 @@ func (p prober) probe(ctx context.Context, sus gateway.Suspension) []gateway.Pro
 	list = append(list, p.opening(ctx, h)...)
 	list = append(list, p.asking(ctx, h)...)
 	list = append(list, p.signingIn(ctx, sus.Scope, h)...)
+	list = append(list, p.browsing(h))
 	list = append(list, p.backup(sus), others(p.now(), h))
 	return append(list, p.notTried()...)
 }
@@ -236,6 +248,17 @@ func others(now time.Time, h holdings) gateway.Probed {
 	return out
 }
 
+// browsing is the way back to a console by its cookie, with which come its
+// kept connections, WebSockets and downloads.
+func (p prober) browsing(h holdings) gateway.Probed {
+	if p.cookie == nil {
+		return gateway.Probed{Path: gateway.PathHTTPS, Result: gateway.ProbeNotTried, At: gateway.Instant(p.now()), Sentence: "this gateway has no domain for consoles, and reaches none"}
+	}
+	return try(p, gateway.PathHTTPS, h.consoles, "no cookie of a console is known to this node", func(session string) (string, error) {
+		return "cookie of " + session, p.cookie(session)
+	})
+}
+
 // notTried names what no protocol of this gateway carries.
 func (p prober) notTried() []gateway.Probed {
 	at := gateway.Instant(p.now())
@@ -244,7 +267,6 @@ func (p prober) notTried() []gateway.Probed {
 		path gateway.Path
 		why  string
 	}{
-		{gateway.PathHTTPS, "protocol not carried: this gateway reaches no HTTPS targets"},
 		{gateway.PathWireGuard, "protocol not carried: this gateway has no WireGuard tunnels"},
 		{gateway.PathToken, "no token opens anything: those that there are can only suspend"},
 		{gateway.PathPartition, "a node that is cut off cannot be tried from here: it ends all by itself when its lease is over"},
@@ -314,7 +336,22 @@ func (r *rooms) holdings(ctx context.Context, scope gateway.Scope) (h holdings, 
 	}
 	h.grants = slices.DeleteFunc(h.grants, func(g gateway.Grant) bool { return !covers(g.Vendor, g.Person, g.Target) })
 	h.requests = slices.DeleteFunc(h.requests, func(x gateway.Request) bool { return !covers(x.Vendor, x.Person, x.Target) })
+	h.consoles = r.consolesUnder(ctx, scope)
 	return h, r.holders(ctx, scope, &h)
+}
+
+// consolesUnder are the consoles' sessions of this node that the scope covers.
+// One whose row cannot be read is tried too: it may be.
+func (r *rooms) consolesUnder(ctx context.Context, scope gateway.Scope) (under []string) {
+	if r.consoles == nil {
+		return nil
+	}
+	for _, id := range r.consoles.Entered() {
+		if x, err := r.store.Session().Session(ctx, id); err != nil || scope.Covers(x.Reach()) {
+			under = append(under, id)
+		}
+	}
+	return under
 }
 
 // holders lists who is under the scope, with their keys; of a wide one, who

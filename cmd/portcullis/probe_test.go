@@ -29,7 +29,7 @@ func shut() prober {
 		return holdings{
 			people: []gateway.Person{ana}, keys: []gateway.SSHKey{{Fingerprint: "SHA256:1", Person: "ana", Key: probedKey}, {Fingerprint: "SHA256:2", Person: "ana", Key: "sk-" + probedKey}},
 			certs: []gateway.SSHCertificate{{Fingerprint: "SHA256:3", Person: "ana"}}, grants: []gateway.Grant{{ID: "grt_1", Person: "ana", Vendor: "acme", Target: "pump"}},
-			requests: []gateway.Request{{ID: "req_1", Person: "ana"}}, waiting: []identity.Waiting{{Person: ana}},
+			requests: []gateway.Request{{ID: "req_1", Person: "ana"}}, waiting: []identity.Waiting{{Person: ana}}, consoles: []string{"ses_1"},
 		}, nil
 	}, judges: judges{
 		owner: func(context.Context, ssh.PublicKey) (gateway.Person, error) { return gateway.Person{}, errShut },
@@ -43,6 +43,7 @@ func shut() prober {
 		grantRow: func(context.Context, string, time.Time) error { return errShut },
 		invite:   func(context.Context, gateway.Person, string) error { return errShut },
 		floor:    func(gateway.Scope) uint64 { return 2 },
+		cookie:   func(string) error { return errShut },
 	}}
 }
 
@@ -64,7 +65,7 @@ func TestProbesOfAShutGate(t *testing.T) {
 	list := shut().probe(t.Context(), acmeOrder)
 	for path, p := range probed(t, list) {
 		switch path {
-		case gateway.PathHTTPS, gateway.PathWireGuard, gateway.PathToken, gateway.PathPartition:
+		case gateway.PathWireGuard, gateway.PathToken, gateway.PathPartition:
 			if p.Result != gateway.ProbeNotTried || p.Sentence == "" {
 				t.Errorf("%s: %+v", path, p)
 			}
@@ -126,6 +127,7 @@ func TestEachOpenDoorIsSeen(t *testing.T) {
 		"a login, an invitation":  {func(p *prober) { p.login = yes }, []gateway.Path{gateway.PathLogin, gateway.PathInvitation}},
 		"an administrator's page": {func(p *prober) { p.invite = inviting(statement.Machine) }, []gateway.Path{gateway.PathStalePage}},
 		"a colleague":             {func(p *prober) { p.invite = inviting("ana") }, []gateway.Path{gateway.PathColleague}},
+		"a console's cookie":      {func(p *prober) { p.cookie = func(string) error { return nil } }, []gateway.Path{gateway.PathHTTPS}},
 		"a backup":                {func(p *prober) { p.floor = func(gateway.Scope) uint64 { return 1 } }, []gateway.Path{gateway.PathBackup}},
 	} {
 		p := shut()

@@ -17,6 +17,7 @@ import (
 	"github.com/portcullis/portcullis/gateway/cluster/handover"
 	"github.com/portcullis/portcullis/gateway/cluster/redis"
 	"github.com/portcullis/portcullis/gateway/directory"
+	"github.com/portcullis/portcullis/gateway/httpsproxy"
 	"github.com/portcullis/portcullis/gateway/identity"
 	"github.com/portcullis/portcullis/gateway/killswitch"
 	"github.com/portcullis/portcullis/gateway/recording"
@@ -53,8 +54,9 @@ type rooms struct {
 	access     *access.Service
 	killswitch *killswitch.Service
 	outofband  *killswitch.OutOfBand
-	redis      *redis.Bus      // nil for one node
-	peers      *handover.Peers // nil for one node
+	redis      *redis.Bus        // nil for one node
+	peers      *handover.Peers   // nil for one node
+	consoles   *httpsproxy.Proxy // nil: no domain for them; set when the listeners are joined
 
 	closers []func() error
 }

@@ -19,7 +19,6 @@ import (
 	"github.com/portcullis/portcullis/certs"
 	"github.com/portcullis/portcullis/gateway/audit"
 	"github.com/portcullis/portcullis/gateway/cluster/handover"
-	"github.com/portcullis/portcullis/gateway/httpsproxy"
 	"github.com/portcullis/portcullis/gateway/sshproxy"
 	"github.com/portcullis/portcullis/web"
 	"github.com/portcullis/portcullis/web/api"
@@ -81,8 +80,7 @@ type gatewayd struct {
 	pages               *web.Server
 	api                 *api.Server
 	carrier             *sshproxy.Proxy
-	consoles            *httpsproxy.Proxy // nil: no domain for them
-	desk                *terminal.Desk    // shells in browsers
+	desk                *terminal.Desk // shells in browsers
 	web, ssh, sock, adm net.Listener
 	nodes               net.Listener  // for the other nodes; nil for one node
 	serving             certs.Serving // of the web listener; nil where it speaks no TLS

@@ -119,7 +119,7 @@ func (c *console) ended() {
 			break
 		}
 	}
-	p.ended[hash] = ending{c.live.Target().Name, c.cause(), p.c.Now().Add(EndedTime)}
+	p.ended[hash] = ending{c.live.ID(), c.live.Target().Name, c.cause(), p.c.Now().Add(EndedTime)}
 }
 
 // cause is why the session has ended; nil: it has not.

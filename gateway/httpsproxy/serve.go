@@ -144,7 +144,11 @@ func (p *Proxy) find(r *http.Request, target string) (*console, *gateway.Error) 
 	if over != nil {
 		return nil, over
 	}
-	return nil, &gateway.Error{Code: gateway.CodeSignIn, Rule: "session", Text: "no session of yours is open to this console", Next: "open it from the gateway's pages, under a grant"}
+	return nil, noSession()
+}
+
+func noSession() *gateway.Error {
+	return &gateway.Error{Code: gateway.CodeSignIn, Rule: "session", Text: "no session of yours is open to this console", Next: "open it from the gateway's pages, under a grant"}
 }
 
 // serveOwn answers what is under Prefix.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,9 +28,10 @@ type link struct {
 
 // ending is a session that was, for its closing page.
 type ending struct {
-	target string
-	why    *gateway.Ended
-	until  time.Time
+	session string
+	target  string
+	why     *gateway.Ended
+	until   time.Time
 }
 
 // newSecret makes NODE.SECRET, of which 256 bits are random, and what is kept
@@ -68,4 +70,42 @@ func (p *Proxy) Node(r *http.Request) string {
 		}
 	}
 	return ""
+}
+
+// Entered are the sessions whose cookies this node knows: live ones, and those
+// that ended within EndedTime.
+func (p *Proxy) Entered() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var all []string
+	for _, c := range p.consoles {
+		all = append(all, c.live.ID())
+	}
+	for _, e := range p.ended {
+		all = append(all, e.session)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// Judge says what a request with the session's cookie would be told. Nil means
+// that it would be carried.
+func (p *Proxy) Judge(session string) *gateway.Error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.consoles {
+		if c.live.ID() != session {
+			continue
+		}
+		if c.cause() == nil {
+			return nil
+		}
+		return c.overError()
+	}
+	for _, e := range p.ended {
+		if e.session == session {
+			return endedError(e.why)
+		}
+	}
+	return noSession()
 }
