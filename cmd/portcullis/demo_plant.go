@@ -25,6 +25,7 @@ type plant struct {
 	data    string
 	cfg     Config
 	targets []*sshTarget
+	console *sampleConsole
 	gate    *gatewayd
 	links   map[string]string // of people who have no key yet
 	logs    *os.File
@@ -64,6 +65,9 @@ func (d *demoCmd) plant(ctx context.Context, data, web, ssh string, errOut io.Wr
 		}
 		p.targets = append(p.targets, s)
 	}
+	if p.console, err = startConsole(ctx, filepath.Join(data, "plant", "pump-console")); err != nil {
+		return nil, err
+	}
 	return p, p.seed(ctx)
 }
 
@@ -71,6 +75,9 @@ func (d *demoCmd) plant(ctx context.Context, data, web, ssh string, errOut io.Wr
 func (p *plant) stop() {
 	for _, t := range p.targets {
 		t.Stop(syscall.SIGTERM)
+	}
+	if p.console != nil {
+		p.console.stop()
 	}
 	if p.logs != nil {
 		_ = p.logs.Close() // a log of the sample targets
@@ -122,7 +129,7 @@ func (p *plant) seed(ctx context.Context) error {
 	default:
 		p.links[demoAdmin] = link
 	}
-	raw, err := yaml.Marshal(inventory(p.targets))
+	raw, err := yaml.Marshal(inventory(p.targets, p.console.entry()))
 	if err != nil {
 		return err
 	}
@@ -155,7 +162,7 @@ func (p *plant) linkFor(ctx context.Context, name string) error {
 }
 
 // inventory is the plant as a file that apply takes.
-func inventory(at []*sshTarget) map[string]any {
+func inventory(at []*sshTarget, more ...map[string]any) map[string]any {
 	type m = map[string]any
 	targets := make([]m, len(demoTargets))
 	for i, t := range demoTargets {
@@ -177,7 +184,7 @@ func inventory(at []*sshTarget) map[string]any {
 			{"name": "ola.dahl", "title": "Ola Dahl", "staff": true, "roles": []string{"approver", "responder"}},
 			{"name": "rita.moss", "title": "Rita Moss", "staff": true, "roles": []string{"reviewer", "auditor"}},
 		},
-		"targets": targets,
+		"targets": append(targets, more...),
 	}
 }
 
