@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -184,7 +185,7 @@ func inventory(at []*sshTarget, more ...map[string]any) map[string]any {
 			{"name": "ola.dahl", "title": "Ola Dahl", "staff": true, "roles": []string{"approver", "responder"}},
 			{"name": "rita.moss", "title": "Rita Moss", "staff": true, "roles": []string{"reviewer", "auditor"}},
 		},
-		"targets": append(targets, more...),
+		"targets": slices.Concat(targets, more),
 	}
 }
 
