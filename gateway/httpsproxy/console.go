@@ -143,8 +143,16 @@ func (c *console) overError() *gateway.Error {
 	return endedError(why)
 }
 
+// endedError is what a browser reads of a session that is over. Where nothing
+// can be opened anew, the reason's own sentence says what to do.
 func endedError(why *gateway.Ended) *gateway.Error {
-	return &gateway.Error{Code: gateway.CodeSignIn, Rule: string(why.Reason), Text: "this session has ended: " + why.Error(), Next: "open it anew from the gateway's pages, if a grant of yours is still open"}
+	no := &gateway.Error{Code: gateway.CodeSignIn, Rule: string(why.Reason), Text: "this session has ended: " + why.Error()}
+	switch why.Reason {
+	case gateway.EndSuspended, gateway.EndRevoked, gateway.EndWindow, gateway.EndNotGranted, gateway.EndHostKey:
+	default:
+		no.Next = "open it anew from the gateway's pages, if a grant of yours is still open"
+	}
+	return no
 }
 
 // clientSide is the browser's side of a console, as the session ends it.

@@ -129,7 +129,11 @@ func (g pages) refuse(w http.ResponseWriter, r *http.Request, status int, no *ga
 		_, _ = w.Write(b) // the browser may have left
 		return
 	}
-	b, err := g.made(page{Title: titles[no.Code], Text: no.Text, Next: no.Next, Rule: no.Rule, Home: home})
+	title := titles[no.Code]
+	if gateway.EndReason(no.Rule).Known() {
+		title = "This console is closed"
+	}
+	b, err := g.made(page{Title: title, Text: strings.ToUpper(no.Text[:1]) + no.Text[1:] + ".", Next: no.Next, Rule: no.Rule, Home: home})
 	if err != nil {
 		http.Error(w, gateway.Internal(nil).Sentence(), http.StatusInternalServerError)
 		return
