@@ -152,6 +152,51 @@ func TestIndexListsAConsolesFiles(t *testing.T) {
 	}
 }
 
+// What was on its way when the session ended stands as cut, with what of it had
+// passed: the gate closes the recording before anything else can be told.
+func TestFileThatTheEndCutIsListed(t *testing.T) {
+	clock := newClock()
+	v := openVault(t, filepath.Join(t.TempDir(), "recordings"), at(clock))
+	r := start(t, v, "ses_1")
+	c := console(t, r)
+	tell := func(h gateway.HTTPRecord, body string) {
+		clock.pass(10 * time.Millisecond)
+		must(t, c.Exchange(h, []byte(body)))
+	}
+	tell(gateway.HTTPRecord{Part: gateway.HTTPRequest, N: 1, Method: "GET", URL: "/archive"}, "")
+	tell(gateway.HTTPRecord{Part: gateway.HTTPResponse, N: 1, Status: 200, File: "archive.bin"}, "")
+	tell(gateway.HTTPRecord{Part: gateway.HTTPRequest, N: 2, Method: "POST", URL: "/firmware", File: "pump7.img"}, "")
+	tell(gateway.HTTPRecord{Part: gateway.HTTPShown, N: 1}, "12345")
+	tell(gateway.HTTPRecord{Part: gateway.HTTPSent, N: 2}, "123")
+	tell(gateway.HTTPRecord{Part: gateway.HTTPShown, N: 1}, "678")
+	tell(gateway.HTTPRecord{Part: gateway.HTTPSent, N: 2, Sent: &gateway.HTTPBody{Bytes: 9000}}, "")
+	x, err := v.Index(t.Context(), "ses_1")
+	must(t, err)
+	if len(x.Files) != 0 {
+		t.Errorf("listed while it goes on: %+v", x.Files)
+	}
+	sealIt(t, r)
+	if x, err = v.Index(t.Context(), "ses_1"); err != nil || len(x.Files) != 2 {
+		t.Fatalf("files: %+v, %v", x.Files, err)
+	}
+	for i, want := range []gateway.File{
+		{Op: gateway.FileRead, Path: "archive.bin", Bytes: 8, Verdict: gateway.FileCut, Why: sessionOver},
+		{Op: gateway.FileWrite, Path: "pump7.img", Bytes: 9000, Verdict: gateway.FileCut, Why: sessionOver},
+	} {
+		if x.Files[i].File != want {
+			t.Errorf("%+v, want %+v", x.Files[i].File, want)
+		}
+	}
+	line, err := v.Timeline(t.Context(), "ses_1", TimelineQuery{})
+	must(t, err)
+	if got := line.Visits[0]; got.Shown != 8 || got.Cut != sessionOver {
+		t.Errorf("the timeline has %+v", got)
+	}
+	if d, err := v.Visit(t.Context(), "ses_1", 1, false); err != nil || d.Shown != 8 || d.Cut != sessionOver {
+		t.Errorf("looked at: %+v, %v", d.Visit, err)
+	}
+}
+
 // A file that claims exchanges without end is written in bounded memory.
 func TestArchiveIsBounded(t *testing.T) {
 	v := openVault(t, filepath.Join(t.TempDir(), "recordings"))

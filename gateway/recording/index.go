@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -87,6 +88,9 @@ func (v *Vault) Index(ctx context.Context, session string) (Index, error) {
 		}
 		damaged = errors.Join(damaged, v.damaged(dir, end))
 	}
+	if exists(filepath.Join(dir, sealName)) {
+		b.cutOff()
+	}
 	b.countFlows()
 	return b.index, damaged
 }
@@ -94,16 +98,17 @@ func (v *Vault) Index(ctx context.Context, session string) (Index, error) {
 // indexer puts an Index together.
 type indexer struct {
 	index   Index
-	channel map[uint32]int                // by channel: the place in Channels
-	flow    map[uint32]int                // by channel: the place in Flows
-	passing map[uint32]gateway.HTTPRecord // by exchange: its request or response with a file, until it ends
-	words   int                           // bytes of text so far
+	channel map[uint32]int      // by channel: the place in Channels
+	flow    map[uint32]int      // by channel: the place in Flows
+	passing map[uint32]*passing // by exchange
+	body    *passing            // whose bytes the next frame holds; nil: nobody's that matters
+	words   int                 // bytes of text so far
 }
 
 func newIndexer() *indexer {
 	return &indexer{
 		index:   Index{Channels: []IndexChannel{}, Files: []IndexFile{}, Flows: []IndexFlow{}, Notes: []IndexNote{}}, // JSON: [], not null
-		channel: map[uint32]int{}, flow: map[uint32]int{}, passing: map[uint32]gateway.HTTPRecord{},
+		channel: map[uint32]int{}, flow: map[uint32]int{}, passing: map[uint32]*passing{},
 	}
 }
 
@@ -131,7 +136,10 @@ func (b *indexer) count(f frame) {
 	i, ok := b.channel[f.channel]
 	switch {
 	case !ok:
-	case f.kind == kindBody: // of a console, the ends say what passed
+	case f.kind == kindBody: // of a console, the ends say what passed, where there is one
+		if b.body != nil {
+			b.body.bytes += int64(len(f.payload))
+		}
 	case f.kind == kindInput:
 		b.index.Channels[i].BytesIn += int64(len(f.payload))
 	default:

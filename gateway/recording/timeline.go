@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -47,6 +48,7 @@ type Visit struct {
 	Rule        string        `json:"rule,omitempty"`
 	Cut         string        `json:"cut,omitempty"`
 	document    bool
+	kept        int64 // bytes of the answer that were told and stand in the recording
 }
 
 // MaxTimeline bounds one page of a timeline.
@@ -80,8 +82,10 @@ func (v *Vault) Timeline(ctx context.Context, session string, q TimelineQuery) (
 	if err != nil && !gateway.IsCode(err, gateway.CodeConflict) {
 		return Timeline{}, err
 	}
+	over := v.sealed(session)
 	for _, n := range b.order {
 		if x := b.open[n]; x != nil {
+			x.left(over)
 			b.done(n, x)
 		}
 	}
@@ -143,6 +147,11 @@ func (x *Visit) tell(e HTTPEvent) {
 		if r.File != "" {
 			x.File = r.File
 		}
+	case gateway.HTTPSent:
+		x.Sent = max(x.Sent, passed(r.Sent))
+	case gateway.HTTPShown:
+		x.kept += int64(len(e.Body))
+		x.Shown = max(x.Shown, passed(r.Shown))
 	case gateway.HTTPMessage:
 		x.Messages++
 		if r.Client {
@@ -157,6 +166,20 @@ func (x *Visit) tell(e HTTPEvent) {
 			x.SHA256 = fileSum(x, r)
 		}
 	}
+}
+
+// left is what is known of an exchange without an end.
+func (x *Visit) left(over bool) {
+	x.Shown = max(x.Shown, x.kept)
+	if over {
+		x.Cut = sessionOver
+	}
+}
+
+// sealed reports whether nothing is added to a recording any more.
+func (v *Vault) sealed(session string) bool {
+	dir, err := v.find(session)
+	return err == nil && exists(filepath.Join(dir, sealName))
 }
 
 // fileSum is the hash of the body that was the file: what was sent, where
@@ -246,6 +269,9 @@ func (v *Vault) Visit(ctx context.Context, session string, n uint32, typed bool)
 	}
 	if d.Request == nil {
 		return VisitDetail{}, gateway.NotFound("exchange", itoa(int(n)))
+	}
+	if d.End == nil && d.Refused == "" {
+		d.left(v.sealed(session))
 	}
 	d.Kind = kindOf(&d.Visit)
 	return d, nil
