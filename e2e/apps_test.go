@@ -89,7 +89,11 @@ func TestNodeRED(t *testing.T) {
 	ana.reads("lost connection to server") // the editor's own words: its WebSocket is gone
 	ana.shot(t, "node-red-cut")
 	ana.do(chromedp.Reload())
-	ana.reads("suspended")
+	ana.reads("This console is closed")
+	ana.reads("suspended by the operator")
+	if strings.Contains(ana.text(), "open it anew") {
+		t.Error("P8: the closing page sends a suspended engineer to open it anew")
+	}
 	ana.shot(t, "node-red-closed")
 	if x := s.ended(id); x.Reason != "suspended" {
 		t.Errorf("the session ended by %q", x.Reason)
@@ -231,7 +235,7 @@ func (s *story) nodeREDTimeline(t *testing.T, ana *seat, id string) {
 	cleo := newSeat(t, ana.ctx, s.URL)
 	cleo.borrow(s.People["cleo"])
 	cleo.open("/recordings/" + id)
-	for _, words := range []string{"What was done", "/auth/token", "/flows", "/comms", "pump7.img", "archive.bin", "messages", "Suspended"} {
+	for _, words := range []string{"What was done", "/auth/token", "/flows", "/comms", "pump7.img", "archive.bin", "cut short: the session was over", "messages", "Suspended"} {
 		cleo.reads(words)
 	}
 	cleo.shot(t, "node-red-timeline")
