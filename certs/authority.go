@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -101,6 +102,29 @@ func (a *Authority) HostSigners(names []string) ([]ssh.Signer, error) {
 		return nil, fmt.Errorf("use host certificate: %w", err)
 	}
 	return []ssh.Signer{certified, a.hostKey}, nil
+}
+
+// KeepHost is HostSigners for a listener that runs longer than a certificate:
+// the next one is made ExpiryWarning before the end of the last. Connections
+// that live keep the one that they began with.
+func (a *Authority) KeepHost(names []string) func() ([]ssh.Signer, error) {
+	var mu sync.Mutex
+	var made time.Time
+	var last []ssh.Signer
+	return func() ([]ssh.Signer, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		now := a.now()
+		if last != nil && now.Before(made.Add(MaxHost-ExpiryWarning)) {
+			return last, nil
+		}
+		next, err := a.HostSigners(names)
+		if err != nil {
+			return nil, err
+		}
+		last, made = next, now
+		return last, nil
+	}
 }
 
 // Permits is what a user certificate lets its holder do beside running a

@@ -190,6 +190,28 @@ func TestHostSigners(t *testing.T) {
 	}
 }
 
+// a gateway that runs longer than its host certificate makes the next one
+// in time; what lives keeps the one it began with.
+func TestHostCertificateIsRenewed(t *testing.T) {
+	a, _ := open(t)
+	host := a.KeepHost([]string{"gw.example"})
+	first, err := host()
+	must(t, err)
+	same, err := host()
+	must(t, err)
+	if !bytes.Equal(first[0].PublicKey().Marshal(), same[0].PublicKey().Marshal()) {
+		t.Error("each connection gets a certificate of its own")
+	}
+	later := time.Now().Add(certs.MaxHost - certs.ExpiryWarning + time.Minute)
+	a.SetNow(func() time.Time { return later })
+	next, err := host()
+	must(t, err)
+	cert, ok := next[0].PublicKey().(*ssh.Certificate)
+	if !ok || time.Unix(int64(cert.ValidBefore), 0).Before(later.Add(certs.ExpiryWarning)) {
+		t.Errorf("a month before its end the certificate was not made anew")
+	}
+}
+
 // A held key and a held password let us into a real SSH server.
 func TestHeldCredentials(t *testing.T) {
 	dir := t.TempDir()

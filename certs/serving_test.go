@@ -79,7 +79,7 @@ func greet(t *testing.T, s certs.Serving, name string, roots *x509.CertPool) (*x
 	return c.ConnectionState().PeerCertificates[0], nil
 }
 
-// A certificate that was renewed on disk is served without a restart; half a
+// a certificate that was renewed on disk is served without a restart; half a
 // renewal is not.
 func TestFilesAreTakenWithoutARestart(t *testing.T) {
 	dir := t.TempDir()

@@ -255,12 +255,8 @@ func (g *gatewayd) joinProxy(ctx context.Context) (err error) {
 
 func (g *gatewayd) proxy() (*sshproxy.Proxy, error) {
 	u, _ := url.Parse(g.cfg.URL) // checked
-	signers, err := g.keys.HostSigners([]string{u.Hostname()})
-	if err != nil {
-		return nil, err
-	}
 	return sshproxy.New(sshproxy.Config{
-		HostSigners: signers, TargetSigners: func(target string) ([]ssh.Signer, error) { return g.keys.HostSigners([]string{target}) },
+		HostSigners: g.keys.KeepHost([]string{u.Hostname()}), TargetSigners: func(target string) ([]ssh.Signer, error) { return g.keys.HostSigners([]string{target}) },
 		Identity: sshIdentity{g.identity}, Access: admitting{g.access, g.sessions}, Sessions: sshSessions{g.sessions}, URL: g.cfg.URL, Logger: g.log,
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"time"
 
 	"github.com/portcullis/portcullis/gateway"
 	"github.com/portcullis/portcullis/gateway/statement"
@@ -32,9 +33,10 @@ type Opening struct {
 	Person    string
 	Grant     string
 	Protocol  gateway.TargetKind
-	Transport string // empty: a browser's connections come and go
-	Source    string // address:port
-	Client    string // User-Agent, printable
+	Transport string    // empty: a browser's connections come and go
+	Source    string    // address:port
+	Client    string    // User-Agent, printable
+	Until     time.Time // zero: the person was proven by a login's touch, which has no end of its own
 }
 
 // Refusal is a person who got no session.

@@ -60,7 +60,7 @@ type Live struct {
 	unwatched time.Time
 	attending int
 	ordered   bool                        // held by an order of suspension: no thaw lifts it
-	cutAt     time.Time                   // zero, or when an order ends it
+	cutAt     time.Time                   // zero, or when an order ends it, or the certificate that proved the person
 	cutCause  *gateway.Ended              // of cutAt
 	running   map[gateway.ChannelKind]int // open channels
 	watchers  []string                    // who watches now, in the order of their coming; one who watches twice is in it twice
@@ -76,6 +76,9 @@ func (m *Manager) newLive(o Opening, e Entitlement) *Live {
 			Target: e.Target.Name, Zone: e.Target.Zone, Account: e.Account.Name, Protocol: o.Protocol, Node: m.node, Source: o.Source, Client: o.Client,
 			Touch: o.Touch.Digest, Epochs: e.Grant.Epochs, State: gateway.SessionStarting, Started: gateway.Instant(now), Until: gateway.Instant(e.To),
 		},
+	}
+	if !o.Until.IsZero() {
+		l.cutAt, l.cutCause = o.Until, credentialEnded()
 	}
 	l.ctx, l.cancel = context.WithCancelCause(context.Background())
 	l.supervise()

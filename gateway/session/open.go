@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"net/netip"
+	"time"
 
 	"github.com/portcullis/portcullis/gateway"
 	"github.com/portcullis/portcullis/gateway/audit"
@@ -18,9 +19,10 @@ type Opening struct {
 	Person    string           // who the finished handshake says connects
 	Grant     string
 	Protocol  gateway.TargetKind
-	Transport string // SSH session identifier, hexadecimal
-	Source    string // address:port
-	Client    string // what the client calls itself, printable
+	Transport string    // SSH session identifier, hexadecimal
+	Source    string    // address:port
+	Client    string    // what the client calls itself, printable
+	Until     time.Time // when the certificate that proved the person ends; zero: a key, which does not
 }
 
 // Open opens a session in the order that DESIGN.md gives. An error is a
@@ -139,8 +141,14 @@ func (m *Manager) fits(o Opening, e Entitlement) error {
 		return gateway.Refused("window", "come back then", "the window opens at %s", stamp(e.From))
 	case !now.Before(e.To):
 		return &gateway.Ended{Reason: gateway.EndWindow}
+	case !o.Until.IsZero() && !now.Before(o.Until):
+		return credentialEnded()
 	}
 	return fromNetworks(e.Vendor, o.Source)
+}
+
+func credentialEnded() *gateway.Ended {
+	return &gateway.Ended{Reason: gateway.EndWindow, Detail: "the SSH certificate that you connected with has run out; get another with portcullis login"}
 }
 
 func fromNetworks(v gateway.Vendor, source string) error {

@@ -3,6 +3,7 @@ package sshproxy
 import (
 	"net/netip"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -59,4 +60,13 @@ func allowed(cert *ssh.Certificate, source string) error {
 		}
 	}
 	return gateway.Refused("networks", "connect from a network that the operator has on file", "this SSH certificate is not good from %s", gateway.Quote(source))
+}
+
+// certificateEnd is when a certificate ends; zero: the key is none.
+func certificateEnd(key ssh.PublicKey) time.Time {
+	c, ok := key.(*ssh.Certificate)
+	if !ok || c.ValidBefore == ssh.CertTimeInfinity {
+		return time.Time{}
+	}
+	return time.Unix(int64(min(c.ValidBefore, 1<<62)), 0)
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/portcullis/portcullis/gateway"
 )
 
 // certify gives ana a certificate and has identity know it as hers.
@@ -112,5 +114,28 @@ func TestCertificateIsHeldToItsNetworks(t *testing.T) {
 				t.Error("another certificate was shown")
 			}
 		})
+	}
+}
+
+// a session that began with a certificate ends when the certificate does,
+// and says why; one that began with a key goes on.
+func TestSessionEndsWithItsCertificate(t *testing.T) {
+	w := newWorld(t)
+	w.sshd()
+	w.mustClient()
+	byKey := w.lastLive()
+	until := time.Now().Add(2 * time.Second).Truncate(time.Second).Add(time.Second)
+	w.certify(func(c *ssh.Certificate) { c.ValidBefore = uint64(until.Unix()) })
+	w.mustClient()
+	l := w.lastLive()
+	e := w.done(l)
+	if e.Reason != gateway.EndWindow || !strings.Contains(e.Detail, "certificate") {
+		t.Errorf("the session ended as %v", e)
+	}
+	if late := time.Since(until); late < 0 || late > time.Second {
+		t.Errorf("it ended %s after its certificate", late)
+	}
+	if byKey.Context().Err() != nil {
+		t.Error("a session that began with a key ended too")
 	}
 }

@@ -94,7 +94,7 @@ func (c *conn) openSession(ctx context.Context) (live Live, err error) {
 	onOwnStack(func() {
 		live, err = c.p.c.Sessions.Open(ctx, Opening{
 			Touch: c.ad.touch, Ticket: c.ad.ticket, Person: c.ad.person.Name, Grant: c.ad.grant.ID, Protocol: gateway.KindSSH,
-			Transport: hex.EncodeToString(c.sc.SessionID()), Source: c.nc.RemoteAddr().String(), Client: clientName(c.sc),
+			Transport: hex.EncodeToString(c.sc.SessionID()), Source: c.nc.RemoteAddr().String(), Client: clientName(c.sc), Until: certificateEnd(c.ad.key),
 		})
 	})
 	return live, err

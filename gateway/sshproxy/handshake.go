@@ -74,7 +74,11 @@ type handshake struct {
 }
 
 func newHandshake(ctx context.Context, p *Proxy, nc net.Conn) *handshake {
-	return &handshake{ctx: ctx, p: p, nc: nc, signers: p.c.HostSigners}
+	signers, err := p.c.HostSigners()
+	if err != nil {
+		p.c.Logger.Error("no host certificate", "error", err) // the handshake finds no key, and says so
+	}
+	return &handshake{ctx: ctx, p: p, nc: nc, signers: signers}
 }
 
 func (h *handshake) close() {

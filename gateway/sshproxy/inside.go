@@ -73,16 +73,16 @@ func (p *Proxy) Inside(ctx context.Context, in Insider, show io.Writer) (*Shell,
 	s := &Shell{served: make(chan struct{})}
 	opened := make(chan struct{})
 	ad.opened = func(live Live, err error) { s.live, s.refused = live, err; close(opened) }
+	h := newHandshake(ctx, p, far)
+	h.inside = ad
 	go func() { // owned by the Shell: Close waits for it
 		defer close(s.served)
 		defer p.leave()
 		defer far.Close()
 		defer p.contain(far, func() {})
-		h := newHandshake(ctx, p, far)
-		h.inside = ad
 		p.converse(ctx, h, func() { p.authenticated(source) })
 	}()
-	if err := s.begin(near, in, p.c.HostSigners, show); err != nil {
+	if err := s.begin(near, in, h.signers, show); err != nil {
 		_ = near.Close()
 		<-s.served
 		if s.refused != nil {

@@ -31,10 +31,7 @@ func jumpWorld(t *testing.T) (w *world, config string) {
 		s, err := ssh.NewCertSigner(c, hostKey)
 		return []ssh.Signer{s}, err
 	}
-	outer, err := certified("gateway")
-	if err != nil {
-		t.Fatal(err)
-	}
+	outer := func() ([]ssh.Signer, error) { return certified("gateway") }
 	w = newWorld(t, func(c *sshproxy.Config) { c.HostSigners, c.TargetSigners = outer, certified })
 	w.acc.noTicket, w.host = true, authority.PublicKey()
 	host, port, _ := net.SplitHostPort(w.addr)

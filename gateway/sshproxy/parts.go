@@ -3,6 +3,7 @@ package sshproxy
 import (
 	"context"
 	"io"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -59,9 +60,10 @@ type Opening struct {
 	Person    string
 	Grant     string
 	Protocol  gateway.TargetKind
-	Transport string // SSH session identifier, hexadecimal
-	Source    string // address:port
-	Client    string // SSH version string of the client, printable
+	Transport string    // SSH session identifier, hexadecimal
+	Source    string    // address:port
+	Client    string    // SSH version string of the client, printable
+	Until     time.Time // when the certificate that proved the person ends; zero: a key, which does not
 }
 
 // Refusal is a connection that got no session.

@@ -42,7 +42,9 @@ const (
 
 // Config is what the proxy needs.
 type Config struct {
-	HostSigners []ssh.Signer // host key, and its certificate
+	// HostSigners are the host key and its certificate, asked for at each
+	// connection: the certificate is made anew before it ends.
+	HostSigners func() ([]ssh.Signer, error)
 	Identity    Identity
 	Access      Access
 	Sessions    Sessions
@@ -72,7 +74,7 @@ type Proxy struct {
 // New checks the configuration. It starts nothing.
 func New(c Config) (*Proxy, error) {
 	switch {
-	case len(c.HostSigners) == 0:
+	case c.HostSigners == nil:
 		return nil, errors.New("sshproxy: no host key")
 	case c.Identity == nil || c.Access == nil || c.Sessions == nil:
 		return nil, errors.New("sshproxy: identity, access and sessions must be set")

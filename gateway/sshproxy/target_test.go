@@ -150,6 +150,7 @@ func TestHostKeyChangeNamesBoth(t *testing.T) {
 	}
 }
 
+// a target's certificate that is over its time refuses what is new.
 func TestHostCertificate(t *testing.T) {
 	ca, other := signer(t), signer(t)
 	for _, tc := range []struct {

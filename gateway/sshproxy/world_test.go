@@ -97,7 +97,7 @@ func newWorld(t testing.TB, edit ...func(*sshproxy.Config)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := sshproxy.Config{HostSigners: []ssh.Signer{hostKey}, Identity: w.id, Access: w.acc, Sessions: sessions{w}, URL: "http://localhost:8080", Logger: logger(t)}
+	c := sshproxy.Config{HostSigners: func() ([]ssh.Signer, error) { return []ssh.Signer{hostKey}, nil }, Identity: w.id, Access: w.acc, Sessions: sessions{w}, URL: "http://localhost:8080", Logger: logger(t)}
 	for _, e := range edit {
 		e(&c)
 	}
