@@ -80,3 +80,29 @@ func TestTheStagesAreSeenBeforeSigning(t *testing.T) {
 	s := newStand(t)
 	s.holds("/suspensions/"+s.Suspensions[0].ID, []string{"Two people of different roles", "It lasts at least 1 day", "It lasts at least 7 days", "No session opens"}, `data-act="restore.advance"`)
 }
+
+// What is wider than a vendor comes back by the same page: its plan says what
+// becomes of windows of before, and its stages stand above the report.
+func TestTheStagesOfAWideScope(t *testing.T) {
+	for _, scope := range []gateway.Scope{
+		{Kind: gateway.ScopeTarget, Name: "headend-1"}, {Kind: gateway.ScopeZone, Name: "ami"}, {Kind: gateway.ScopeProtocol, Name: "ssh"}, {Kind: gateway.ScopeAll, Name: gateway.AllVendors},
+	} {
+		t.Run(string(scope.Kind), func(t *testing.T) {
+			s := newStand(t)
+			form := []string{`name="scope.kind" value="` + string(scope.Kind) + `"`, `name="scope.name" value="` + scope.Name + `"`}
+			s.Suspensions = []gateway.Suspension{{ID: "sus_wide", Scope: scope, Epoch: 2, By: "omar", Ordered: noon, Reason: "breach"}}
+			s.holds("/suspensions/sus_wide", append(form, `data-act="restore"`, "whoever needs it asks anew, and what still runs from before is ended", "It lasts at least 7 days"), `data-act="restore.advance"`, "enrols new keys")
+
+			since := noon.Add(-25 * time.Hour)
+			s.Suspensions[0].Lifted = since
+			s.Ladders = map[gateway.Scope]gateway.Ladder{scope: {
+				Scope: scope, Suspension: "sus_wide", Epoch: 3, Stage: gateway.StageWatchOnly, Next: gateway.StageSupervised, Since: since, Earliest: since.Add(gateway.DefaultWatchOnly),
+				Steps: []gateway.Step{{Stage: gateway.StageWatchOnly, Since: since, By: []string{"omar", "olga"}, Reason: "clean"}},
+			}}
+			s.holds("/suspensions/sus_wide", append(form, `data-act="restore.advance"`, "signed by omar", "Let it go on to supervised"), `data-act="restore"`)
+			if page := text(t, s.as("omar", "GET", "/suspensions/sus_wide", "")); strings.Index(page, `id="back"`) > strings.Index(page, `id="report"`) {
+				t.Error("the stages stand below the report")
+			}
+		})
+	}
+}
