@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -22,14 +23,6 @@ type ladder struct {
 	Earliest time.Time `json:"earliest"`
 }
 
-// restored has two people sign the restoration.
-func (s *story) restored(kind, name, suspension string, signers ...string) {
-	s.Helper()
-	for _, who := range signers {
-		s.must(s.People[who].Act(s.ctx, "restore", restoration(kind, name, suspension), nil))
-	}
-}
-
 func restoration(kind, name, suspension string) map[string]any {
 	return map[string]any{"suspension": suspension, "scope": map[string]string{"kind": kind, "name": name}, "report": forensic, "reason": "clean bill by the forensic firm"}
 }
@@ -37,15 +30,7 @@ func restoration(kind, name, suspension string) map[string]any {
 // advanced waits until the stay is over and has one sign the next stage.
 func (s *story) advanced(kind, name, suspension, who, stage string) {
 	s.Helper()
-	var x ladder
-	s.must(s.Machine().Get(s.ctx, "/api/v1/suspensions/"+suspension+"/ladder", &x))
-	wait := time.NewTimer(time.Until(x.Earliest))
-	defer wait.Stop()
-	select {
-	case <-wait.C:
-	case <-s.ctx.Done():
-		s.Fatal(s.ctx.Err())
-	}
+	x := s.stayed(suspension)
 	params := map[string]any{"scope": map[string]string{"kind": kind, "name": name}, "reason": "nothing was seen"}
 	var now ladder
 	s.must(s.People[who].Act(s.ctx, "restore.advance", params, &now))
@@ -142,6 +127,11 @@ func (s *story) supervised(who, target, grant string) {
 	<-left
 	_, err = shell.Expect(s.ctx, 15*time.Second, "nobody of the operator's staff watches")
 	s.must(err)
-	s.told("session.held")
+	s.must(rig.Until(s.ctx, 5*time.Second, func() error { // the gate is shut and told of first
+		if len(s.events("session.held")) == 0 {
+			return errors.New("no event session.held")
+		}
+		return nil
+	}))
 	s.told("session.released")
 }
