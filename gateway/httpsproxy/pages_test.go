@@ -1,6 +1,7 @@
 package httpsproxy
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -19,7 +20,7 @@ func TestClosingPage(t *testing.T) {
 		gateway.EndSuspended: false, gateway.EndRevoked: false, gateway.EndWindow: false, gateway.EndHostKey: false, gateway.EndNotGranted: false,
 		gateway.EndIdle: true, gateway.EndByStaff: true, gateway.EndStopping: true,
 	} {
-		w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "http://pump-web.localhost/", nil)
+		w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "http://pump-web.localhost/", nil)
 		r.Header.Set("Sec-Fetch-Mode", "navigate")
 		g.refuse(w, r, 401, endedError(&gateway.Ended{Reason: reason}), "http://localhost")
 		page := w.Body.String()
