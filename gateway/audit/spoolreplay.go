@@ -58,7 +58,9 @@ func (s *Spool) next() (batch []Happened, done bool, err error) {
 	if err := s.file.putAway(to); err != nil {
 		return nil, false, err
 	}
-	s.c.Logger.Warn("the store is back and has what happened meanwhile", "spool", s.file.id, "things", s.file.n-1)
+	if n := s.file.n - 1; n > 0 { // a file that had no room for its first line has none
+		s.c.Logger.Warn("the store is back and has what happened meanwhile", "spool", s.file.id, "things", n)
+	}
 	s.file, s.waiting, s.refused = nil, nil, false
 	return nil, true, nil
 }

@@ -317,6 +317,31 @@ func TestReserve(t *testing.T) {
 	})
 }
 
+// a target that fills the disk between two syncs is stopped while the
+// reserve is still there: no time passes here at all.
+func TestReserveIsKeptFromAFastTarget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := openVault(t, t.TempDir())
+		free := uint64(DefaultReserve)
+		v.disk.free = func(string) (uint64, error) { return free, nil }
+		r := start(t, v, "ses_1")
+		ch := shell(t, r)
+		piece, written := make([]byte, 64<<10), 0
+		for free = DefaultReserve/2 - 1; written < 2*roomStep; written += len(piece) {
+			if err := ch.Output(Stdout, piece); err != nil {
+				break
+			}
+		}
+		if written >= 2*roomStep {
+			t.Errorf("%d bytes were written with the reserve gone", written)
+		}
+		sealIt(t, r)
+		if info, err := v.Find("ses_1"); err != nil || info.State != Interrupted || !strings.Contains(info.Fault, "reserve") {
+			t.Errorf("%+v, %v", info, err)
+		}
+	})
+}
+
 // TestSealLetsGo holds that who waits for the disk is told of the seal, and
 // that what a forward has let through by then is in its account.
 func TestSealLetsGo(t *testing.T) {

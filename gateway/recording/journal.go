@@ -17,6 +17,11 @@ const (
 	fileMode = 0o600
 	dirMode  = 0o700
 
+	// roomStep is how many bytes may be written before it is looked whether there
+	// is room for more: a sync, which looks too, may be half a second away, and a
+	// fast target fills in that time what is kept for sealing and for the log.
+	roomStep = 1 << 20
+
 	// maxClosing bounds the full segments that wait for their sync.
 	maxClosing = 16
 )
@@ -36,6 +41,7 @@ type journal struct {
 	signer Signer
 	now    func() time.Time
 	fault  *fault
+	room   func() error // nil while a recording may go on
 	id     string
 	rouse  func()          // there is something to sync; called with mu held
 	urgent chan<- struct{} // cap 1: a segment is full, sync now
@@ -45,6 +51,7 @@ type journal struct {
 	seed     uint32
 	seq      uint32
 	size     int64 // of the current segment up to its last whole frame
+	unlooked int64 // bytes since room was asked
 	counts   counts
 	hash     hash.Hash // of the current segment
 	done     []segmentSeal
@@ -114,6 +121,12 @@ func (j *journal) appendAll(channel uint32, parts ...part) error {
 	now, err := j.ready(int64(n))
 	if err != nil {
 		return err
+	}
+	if j.unlooked += int64(n); j.unlooked >= roomStep {
+		j.unlooked = 0
+		if err := j.room(); err != nil {
+			return j.fault.fail(err)
+		}
 	}
 	for _, p := range parts {
 		if err := j.put(p.kind, channel, j.clock(now), p.payload); err != nil {

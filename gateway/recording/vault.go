@@ -180,7 +180,7 @@ func (v *Vault) recorder(m Meta, dir string, lock *os.File, begun time.Time) *Re
 	track := func(s stream) *journal {
 		return &journal{
 			disk: v.disk, dir: dir, stream: s, begun: begun, limit: v.segment, oldest: v.every, signer: v.signer,
-			now: v.now, fault: r.fault, id: m.Session, rouse: r.rouse, urgent: r.urgent,
+			now: v.now, fault: r.fault, room: func() error { return v.room(v.reserve / 2) }, id: m.Session, rouse: r.rouse, urgent: r.urgent,
 		}
 	}
 	r.out, r.in = track(output), track(input)
