@@ -47,8 +47,8 @@ type Visit struct {
 	Refused     string        `json:"refused,omitempty"`
 	Rule        string        `json:"rule,omitempty"`
 	Cut         string        `json:"cut,omitempty"`
-	document    bool
-	kept        int64 // bytes of the answer that were told and stand in the recording
+	dest        string        // what the browser wanted it for; empty: it did not say
+	kept        int64         // bytes of the answer that were told and stand in the recording
 }
 
 // MaxTimeline bounds one page of a timeline.
@@ -108,7 +108,7 @@ type timeliner struct {
 func (b *timeliner) take(e HTTPEvent) {
 	r := e.Record
 	if r.Part == gateway.HTTPRequest {
-		x := &Visit{N: r.N, At: e.At, Method: r.Method, URL: r.URL, File: r.File, Refused: r.Refused, Rule: r.Rule, document: field(r.Header, "Sec-Fetch-Dest") == "document"}
+		x := &Visit{N: r.N, At: e.At, Method: r.Method, URL: r.URL, File: r.File, Refused: r.Refused, Rule: r.Rule, dest: field(r.Header, "Sec-Fetch-Dest")}
 		if r.Refused != "" {
 			b.done(r.N, x)
 			return
@@ -205,7 +205,7 @@ func kindOf(x *Visit) VisitKind {
 		return VisitSocket
 	case !reads(x.Method):
 		return VisitForm
-	case x.document || strings.EqualFold(x.Type, "text/html") && x.Status < http.StatusMultipleChoices:
+	case x.dest == "document" || x.dest == "iframe" || x.dest == "" && strings.EqualFold(x.Type, "text/html") && x.Status < http.StatusMultipleChoices:
 		return VisitPage
 	}
 	return VisitPart
@@ -283,7 +283,7 @@ func (d *VisitDetail) take(e HTTPEvent) error {
 	switch r.Part {
 	case gateway.HTTPRequest:
 		d.Request = &r
-		d.Visit = Visit{N: r.N, At: e.At, Method: r.Method, URL: r.URL, File: r.File, Refused: r.Refused, Rule: r.Rule, document: field(r.Header, "Sec-Fetch-Dest") == "document"}
+		d.Visit = Visit{N: r.N, At: e.At, Method: r.Method, URL: r.URL, File: r.File, Refused: r.Refused, Rule: r.Rule, dest: field(r.Header, "Sec-Fetch-Dest")}
 		if r.Refused != "" {
 			return errSeen
 		}

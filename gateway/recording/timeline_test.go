@@ -80,3 +80,12 @@ func TestVisitIsShownWithWhatWasKept(t *testing.T) {
 		t.Errorf("an exchange that was not: %v", err)
 	}
 }
+
+// What a script reads is no page, though the target calls it one.
+func TestAScriptsAnswerIsNoPage(t *testing.T) {
+	for dest, want := range map[string]VisitKind{"document": VisitPage, "iframe": VisitPage, "empty": VisitPart, "script": VisitPart, "": VisitPage} {
+		if got := kindOf(&Visit{Method: "GET", Status: 200, Type: "text/html", dest: dest}); got != want {
+			t.Errorf("Sec-Fetch-Dest %q: %s, want %s", dest, got, want)
+		}
+	}
+}
