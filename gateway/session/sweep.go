@@ -118,16 +118,14 @@ func (s *sweep) part(m *Manager, own []*Live) {
 	defer late.Stop()
 	stall := time.NewTicker(partStall)
 	defer stall.Stop()
-	for last := int64(0); ; last = done.Load() {
+	for {
 		select {
 		case <-finished:
 			return
 		case <-late.C:
 			return
-		case <-stall.C:
-			if done.Load() == last {
-				m.wg.Go(turns)
-			}
+		case <-stall.C: // whoever is held up by now has somebody in his place
+			m.wg.Go(turns)
 		}
 	}
 }

@@ -57,7 +57,9 @@ func TestInside(t *testing.T) {
 	if err := s.Resize(132, 43); err != nil {
 		t.Fatal(err)
 	}
-	w.typeInto(s, "stty size; exit 3\n")
+	// A size is a request and what is typed is data: SSH's libraries hand them on
+	// side by side, so the shell waits for the size that it is to show.
+	w.typeInto(s, "until stty size | grep -q '^43 13[2]$'; do sleep 0.05; done; stty size; exit 3\n")
 	shown.wait(t, "43 132")
 	var exit *ssh.ExitError
 	if err := s.Wait(); !errors.As(err, &exit) || exit.ExitStatus() != 3 {
