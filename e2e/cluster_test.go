@@ -161,11 +161,13 @@ func TestClusterAnyNode(t *testing.T) {
 		before := 0
 		for _, n := range got.Report.Nodes {
 			before += n.LiveBefore
-			if !n.Answered || n.LiveAfter != 0 || n.LiveBefore != 1 {
+			// A node whose reading of the store comes before the order's message
+			// has closed its own by then, and counts none before.
+			if !n.Answered || n.LiveAfter != 0 || n.LiveBefore > 1 {
 				t.Errorf("node %+v", n)
 			}
 		}
-		if got.Report.Verdict != "PASS" || len(got.Report.Nodes) != 3 {
+		if got.Report.Verdict != "PASS" || len(got.Report.Nodes) != 3 || before == 0 {
 			t.Errorf("the report: %+v", got.Report)
 		}
 		for i, s := range bobs {

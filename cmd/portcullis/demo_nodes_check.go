@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -147,7 +150,42 @@ func (c *nodesCheck) freeze() (string, error) {
 	if err := n.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		return "", err
 	}
+	if err := standsStill(c.ctx, n.cmd.Process.Pid); err != nil {
+		return "", err
+	}
 	return fmt.Sprintf("process %d is stopped, its sockets are open", n.cmd.Process.Pid), c.anas[len(c.anas)-1].types("frozen")
+}
+
+const (
+	stillEvery = 5 * time.Millisecond
+	stillTime  = 5 * time.Second
+)
+
+// standsStill waits until every thread of a process is stopped: the signal is
+// taken by one of them, and on a busy machine the others run on until it has.
+func standsStill(ctx context.Context, pid int) error {
+	ctx, cancel := context.WithTimeout(ctx, stillTime)
+	defer cancel()
+	tick := time.NewTicker(stillEvery)
+	defer tick.Stop()
+	for {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		if err != nil {
+			return err
+		}
+		if len(threads) > 0 && !slices.ContainsFunc(threads, func(path string) bool {
+			raw, err := os.ReadFile(path)
+			_, state, _ := strings.Cut(string(raw), ") ")
+			return err == nil && !strings.HasPrefix(state, "T")
+		}) {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("process %d was told to stop and runs on: %w", pid, context.Cause(ctx))
+		}
+	}
 }
 
 // suspend drops the gate at the second node's local socket.
