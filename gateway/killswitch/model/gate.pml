@@ -324,11 +324,12 @@ end:	do
 	:: d_step { UP && n[i].pc == COMMITTED && !ACTIVE(epoch) -> mark(i); n[i].pc = MARKED }
 #else
 	:: d_step { MAY_ORDER(i) && UP && n[i].pc == IDLE && ACTIVE(epoch) && epoch < TOP ->
-		epoch++; since = 0; n[i].what = ORDER_OF(epoch); n[i].pc = COMMITTED }
+		epoch++; since = 0; n[i].what = ORDER_OF(epoch); n[i].pc = COMMITTED;
+		pub[n[i].what] = 1 /* beside the own sweep; whether it is heard, and when, is the bus's affair */ }
 	:: d_step { UP && n[i].pc == COMMITTED -> mark(i); n[i].pc = MARKED }
 #endif
 	:: d_step { UP && n[i].pc == MARKED -> answer(i, n[i].what); n[i].pc = SWEPT }
-	:: d_step { UP && n[i].pc == SWEPT -> pub[n[i].what] = 1; n[i].pc = PUBLISHED }
+	:: d_step { UP && n[i].pc == SWEPT -> n[i].pc = PUBLISHED /* waits for the others */ }
 	:: d_step { UP && n[i].pc == PUBLISHED && ALL_ANSWERED(n[i].what) ->
 		nothing_passes(n[i].what);
 		file(n[i].what, PASS); n[i].pc = IDLE; n[i].what = 0 }
