@@ -11,6 +11,7 @@ import (
 const (
 	MaxPaths   = 32
 	maxPathLen = 512
+	MaxRate    = 10_000 // requests per second
 )
 
 // HTTPMethods are the methods that a grant can let (RFC 9110 clause 9, RFC
@@ -77,8 +78,8 @@ func (a Abilities) ReadOnly() bool {
 func (a Abilities) Fits(kind TargetKind) error {
 	no := func(format string, args ...any) error { return Invalid("abilities", format, args...) }
 	if kind != KindHTTPS {
-		if len(a.Methods) > 0 || len(a.Paths) > 0 || a.WebSocket || a.MaxUpload > 0 || a.MaxDownload > 0 {
-			return no("HTTP methods, paths, websocket, max-upload and max-download are for web consoles; here ask for shell, exec, upload, download or forward host:port")
+		if len(a.Methods) > 0 || len(a.Paths) > 0 || a.WebSocket || a.MaxUpload > 0 || a.MaxDownload > 0 || a.limited() {
+			return no("HTTP methods, paths, websocket, max-upload, max-download, rate and volume are for web consoles; here ask for shell, exec, upload, download or forward host:port")
 		}
 		return nil
 	}
@@ -150,8 +151,15 @@ func (a Abilities) httpWithin(b Abilities) bool {
 			return false
 		}
 	}
-	return (!a.WebSocket || b.WebSocket) && (!a.Upload || boundWithin(a.MaxUpload, b.MaxUpload)) && (!a.Download || boundWithin(a.MaxDownload, b.MaxDownload))
+	return (!a.WebSocket || b.WebSocket) && (!a.Upload || boundWithin(a.MaxUpload, b.MaxUpload)) && (!a.Download || boundWithin(a.MaxDownload, b.MaxDownload)) &&
+		boundWithin(a.Rate, b.Rate) && boundWithin(a.VolumeIn, b.VolumeIn) && boundWithin(a.VolumeOut, b.VolumeOut)
 }
+
+func (a Abilities) limited() bool { return a.Rate > 0 || a.VolumeIn > 0 || a.VolumeOut > 0 }
+
+// Limited reports whether rate and volume are bounded, both ways: what a grant
+// that nobody sits in front of must be.
+func (a Abilities) Limited() bool { return a.Rate > 0 && a.VolumeIn > 0 && a.VolumeOut > 0 }
 
 func boundWithin(a, b int64) bool { return b == 0 || 0 < a && a <= b }
 
@@ -197,6 +205,14 @@ func (a Abilities) listHTTP() []string {
 	if a.MaxDownload > 0 {
 		l = append(l, fmt.Sprintf("max-download %d", a.MaxDownload))
 	}
+	for _, x := range []struct {
+		word string
+		n    int64
+	}{{"rate", a.Rate}, {"volume-in", a.VolumeIn}, {"volume-out", a.VolumeOut}} {
+		if x.n > 0 {
+			l = append(l, fmt.Sprintf("%s %d", x.word, x.n))
+		}
+	}
 	return l
 }
 
@@ -220,6 +236,14 @@ func (a *Abilities) parseHTTP(s string) (known bool, err error) {
 		a.MaxUpload, err = bytesOf(s, rest)
 	case word == "max-download":
 		a.MaxDownload, err = bytesOf(s, rest)
+	case word == "rate":
+		if a.Rate, err = strconv.ParseInt(rest, 10, 64); err != nil || a.Rate <= 0 || a.Rate > MaxRate {
+			return true, Invalid("abilities", "%s is not a number of requests per second from 1 to %d", quoteShort(s), MaxRate)
+		}
+	case word == "volume-in":
+		a.VolumeIn, err = bytesOf(s, rest)
+	case word == "volume-out":
+		a.VolumeOut, err = bytesOf(s, rest)
 	default:
 		return false, nil
 	}

@@ -75,6 +75,7 @@ func TestHTTPAbilitiesNarrow(t *testing.T) {
 		{"GET,path /a,upload,max-upload 2000", false, "upload,GET,path /a,max-upload 1000"},
 		{"PUT,path /a", false, "path /a"},
 		{"GET,path /a,websocket", true, "GET,path /a,websocket"},
+		{"GET,path /a,rate 5,volume-in 10,volume-out 20", true, "GET,path /a,rate 5,volume-in 10,volume-out 20"},
 	} {
 		a := parse(c.asked)
 		if got := a.Within(wide); got != c.within {
@@ -82,6 +83,39 @@ func TestHTTPAbilitiesNarrow(t *testing.T) {
 		}
 		and := a.And(wide)
 		if got := strings.Join(and.List(), ","); got != c.both {
+			t.Errorf("%s and: %s, want %s", c.asked, got, c.both)
+		}
+	}
+}
+
+func TestLimitsNarrow(t *testing.T) {
+	parse := func(s string) gateway.Abilities {
+		a, err := gateway.ParseAbilities(strings.Split(s, ","))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	wide := parse("GET,path /,rate 10,volume-in 100,volume-out 200")
+	if !wide.Limited() || parse("GET,path /,rate 10,volume-in 100").Limited() {
+		t.Error("a grant is limited where all three are stated, and only there")
+	}
+	for _, c := range []struct {
+		asked  string
+		within bool
+		both   string
+	}{
+		{"GET,path /,rate 5,volume-in 100,volume-out 200", true, "GET,path /,rate 5,volume-in 100,volume-out 200"},
+		{"GET,path /,rate 11,volume-in 1,volume-out 1", false, "GET,path /,rate 10,volume-in 1,volume-out 1"},
+		{"GET,path /,rate 1,volume-in 101,volume-out 1", false, "GET,path /,rate 1,volume-in 100,volume-out 1"},
+		{"GET,path /,volume-in 1,volume-out 1", false, "GET,path /,rate 10,volume-in 1,volume-out 1"},
+		{"GET,path /", false, "GET,path /,rate 10,volume-in 100,volume-out 200"},
+	} {
+		a := parse(c.asked)
+		if got := a.Within(wide); got != c.within {
+			t.Errorf("%s within: %v, want %v", c.asked, got, c.within)
+		}
+		if got := strings.Join(a.And(wide).List(), ","); got != c.both {
 			t.Errorf("%s and: %s, want %s", c.asked, got, c.both)
 		}
 	}
@@ -98,6 +132,8 @@ func TestAbilitiesFitTheKindOfTarget(t *testing.T) {
 		{gateway.KindSSH, "shell,path /", "ask for shell, exec"},
 		{gateway.KindSSH, "shell,websocket", "ask for shell, exec"},
 		{gateway.KindSSH, "upload,max-upload 5", "ask for shell, exec"},
+		{gateway.KindSSH, "shell,rate 5", "ask for shell, exec"},
+		{gateway.KindSSH, "shell,volume-out 5", "ask for shell, exec"},
 		{gateway.KindHTTPS, "GET,path /", ""},
 		{gateway.KindHTTPS, "GET,POST,path /a,path /b/,websocket,upload,download,max-upload 5,max-download 6", ""},
 		{gateway.KindHTTPS, "shell", "GET, HEAD, OPTIONS and path /"},
@@ -136,7 +172,7 @@ func TestReadOnlyIsLookingAlone(t *testing.T) {
 }
 
 func TestHTTPAbilitiesAreRead(t *testing.T) {
-	for _, s := range []string{"CONNECT", "get", "path", "path x", "path /a/../b", "path /a;b", "path /%2f", "max-upload", "max-upload 0", "max-upload -1", "max-download x", "websocket yes"} {
+	for _, s := range []string{"CONNECT", "get", "path", "path x", "path /a/../b", "path /a;b", "path /%2f", "max-upload", "max-upload 0", "max-upload -1", "max-download x", "rate", "rate 0", "rate 10001", "rate x", "volume-in 0", "volume-out -1", "volume 5", "websocket yes"} {
 		if a, err := gateway.ParseAbilities([]string{s}); err == nil {
 			t.Errorf("%q was taken: %v", s, a.List())
 		}

@@ -161,7 +161,7 @@ func TestAbilitiesByChannel(t *testing.T) {
 }
 
 func TestEndReasonsAreAllWorded(t *testing.T) {
-	for _, r := range []EndReason{EndClientLeft, EndTargetLeft, EndWindow, EndSuspended, EndRevoked, EndByStaff, EndRecorder, EndStore, EndTarget, EndHostKey, EndIdle, EndStopping, EndCrashed, EndNotGranted, EndFault} {
+	for _, r := range []EndReason{EndClientLeft, EndTargetLeft, EndWindow, EndSuspended, EndRevoked, EndByStaff, EndRecorder, EndStore, EndTarget, EndHostKey, EndIdle, EndStopping, EndCrashed, EndNotGranted, EndVolume, EndFault} {
 		if !r.Known() || r.Sentence() == string(r) {
 			t.Errorf("%s has no sentence", r)
 		}

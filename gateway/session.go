@@ -33,6 +33,7 @@ const (
 	EndStopping   EndReason = "gateway-stopping"
 	EndCrashed    EndReason = "gateway-crashed" // found open at the next start
 	EndNotGranted EndReason = "not-granted"     // the chain behind the grant does not hold
+	EndVolume     EndReason = "volume-used"     // as many bytes have passed under the grant as it lets
 	EndFault      EndReason = "fault"           // a fault of our own
 )
 
@@ -51,6 +52,7 @@ var endSentences = map[EndReason]string{
 	EndStopping:   "the gateway is being restarted; connect again in a minute",
 	EndCrashed:    "the gateway stopped without warning",
 	EndNotGranted: "what stands behind this grant does not hold; ask anew",
+	EndVolume:     "as many bytes have passed as were agreed to under this grant; ask for another if the work is not done",
 	EndFault:      "something failed inside the gateway; the operator's log has the reason",
 }
 

@@ -100,6 +100,9 @@ type Abilities struct {
 	WebSocket   bool     `json:"websocket,omitempty"`    // HTTP: RFC 6455
 	MaxUpload   int64    `json:"max_upload,omitempty"`   // HTTP: bytes of one request's body; 0 no bound of the grant's own
 	MaxDownload int64    `json:"max_download,omitempty"` // HTTP: bytes of one saved file; 0 no bound of the grant's own
+	Rate        int64    `json:"rate,omitempty"`         // HTTP: requests per second; 0 no bound
+	VolumeIn    int64    `json:"volume_in,omitempty"`    // HTTP: bytes of bodies and messages to the target, under the grant in all; 0 no bound
+	VolumeOut   int64    `json:"volume_out,omitempty"`   // HTTP: the same from the target
 }
 
 // Within reports whether a asks for nothing that b does not hold.
@@ -114,6 +117,7 @@ func (a Abilities) And(b Abilities) Abilities {
 		Shell: a.Shell && b.Shell, Exec: a.Exec && b.Exec, Upload: a.Upload && b.Upload, Download: a.Download && b.Download,
 		Forward: both(a.Forward, b.Forward), Methods: both(a.Methods, b.Methods),
 		Paths: bothPaths(a.Paths, b.Paths), WebSocket: a.WebSocket && b.WebSocket,
+		Rate: lower(a.Rate, b.Rate), VolumeIn: lower(a.VolumeIn, b.VolumeIn), VolumeOut: lower(a.VolumeOut, b.VolumeOut),
 	}
 	if c.Upload {
 		c.MaxUpload = lower(a.MaxUpload, b.MaxUpload)
@@ -220,7 +224,7 @@ func ParseAbilities(list []string) (Abilities, error) {
 			}
 			to, ok := strings.CutPrefix(s, "forward ")
 			if !ok {
-				return Abilities{}, Invalid("abilities", "ability %s is not one of shell, exec, upload, download, forward host:port, path /PREFIX, websocket, max-upload BYTES, max-download BYTES, or an HTTP method", quoteShort(s))
+				return Abilities{}, Invalid("abilities", "ability %s is not one of shell, exec, upload, download, forward host:port, path /PREFIX, websocket, max-upload BYTES, max-download BYTES, rate REQUESTS-PER-SECOND, volume-in BYTES, volume-out BYTES, or an HTTP method", quoteShort(s))
 			}
 			to, err := ParseForward(to)
 			if err != nil {

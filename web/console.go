@@ -23,6 +23,9 @@ const (
 	pathWord        = "path "
 	maxUploadWord   = "max-upload "
 	maxDownloadWord = "max-download "
+	rateWord        = "rate "
+	volumeInWord    = "volume-in "
+	volumeOutWord   = "volume-out "
 	megabyte        = 1_000_000
 )
 
@@ -125,6 +128,9 @@ func ofConsole(word string) ability {
 	path, isPath := strings.CutPrefix(word, pathWord)
 	up, isUp := strings.CutPrefix(word, maxUploadWord)
 	down, isDown := strings.CutPrefix(word, maxDownloadWord)
+	rate, isRate := strings.CutPrefix(word, rateWord)
+	in, isIn := strings.CutPrefix(word, volumeInWord)
+	out, isOut := strings.CutPrefix(word, volumeOutWord)
 	bytes := func(s string) string {
 		n, _ := strconv.ParseInt(s, 10, 64) // List has written it
 		return size(n)
@@ -144,6 +150,12 @@ func ofConsole(word string) ability {
 		return ability{word, "at most " + bytes(up) + " in one request"}
 	case isDown:
 		return ability{word, "at most " + bytes(down) + " in one file"}
+	case isRate:
+		return ability{word, "at most " + rate + " requests a second"}
+	case isIn:
+		return ability{word, "at most " + bytes(in) + " to the target in all"}
+	case isOut:
+		return ability{word, "at most " + bytes(out) + " from the target in all"}
 	case slices.Contains(gateway.ReadMethods(), word):
 		return ability{word, "looking"}
 	}

@@ -31,14 +31,17 @@ type tally struct {
 
 // pass records and counts p, which may pass when it returns nil.
 func (t *tally) pass(p []byte) error {
+	in, out := len(p), 0
+	if t.part == gateway.HTTPShown {
+		in, out = 0, len(p)
+	}
+	if err := t.c.carry(in, out); err != nil {
+		return err
+	}
 	if err := t.record(p); err != nil {
 		return err
 	}
-	if t.part == gateway.HTTPSent {
-		t.c.ch.Carried(len(p), 0)
-	} else {
-		t.c.ch.Carried(0, len(p))
-	}
+	t.c.ch.Carried(in, out)
 	return nil
 }
 

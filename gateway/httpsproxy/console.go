@@ -18,6 +18,7 @@ type console struct {
 	live      Live
 	ch        Channel
 	abilities gateway.Abilities
+	limits    *limits
 	host      string // of the engineer's browser, without port
 	names     names
 	proof     *proof
@@ -43,7 +44,7 @@ func (p *Proxy) newConsole(ctx context.Context, live Live) (*console, error) {
 	t := live.Target()
 	c := &console{
 		p: p, live: live, abilities: live.Abilities(), host: t.Name + "." + p.c.Apps, targets: &targetSockets{}, key: make([]byte, 32),
-		browsers: map[*browser]struct{}{}, relays: map[*relay]struct{}{},
+		browsers: map[*browser]struct{}{}, relays: map[*relay]struct{}{}, limits: newLimits(live.Abilities()),
 	}
 	_, _ = rand.Read(c.key) // it never fails (crypto/rand)
 	c.names = newNames(t, p.origin(c.host))
@@ -148,7 +149,7 @@ func (c *console) overError() *gateway.Error {
 func endedError(why *gateway.Ended) *gateway.Error {
 	no := &gateway.Error{Code: gateway.CodeSignIn, Rule: string(why.Reason), Text: "this session has ended: " + why.Error()}
 	switch why.Reason {
-	case gateway.EndSuspended, gateway.EndRevoked, gateway.EndWindow, gateway.EndNotGranted, gateway.EndHostKey:
+	case gateway.EndSuspended, gateway.EndRevoked, gateway.EndWindow, gateway.EndNotGranted, gateway.EndHostKey, gateway.EndVolume:
 	default:
 		no.Next = "open it anew from the gateway's pages, if a grant of yours is still open"
 	}

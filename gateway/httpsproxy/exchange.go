@@ -33,6 +33,10 @@ func (c *console) serve(w http.ResponseWriter, r *http.Request) {
 	if x.ends(c.ch.Hold()) {
 		return
 	}
+	if wait, ok := c.limits.admit(c.p.c.Now()); !ok {
+		x.tooFast(wait)
+		return
+	}
 	held, no := x.look()
 	if no == nil {
 		no = x.judge(held)

@@ -17,7 +17,7 @@ func TestClosingPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for reason, again := range map[gateway.EndReason]bool{
-		gateway.EndSuspended: false, gateway.EndRevoked: false, gateway.EndWindow: false, gateway.EndHostKey: false, gateway.EndNotGranted: false,
+		gateway.EndSuspended: false, gateway.EndRevoked: false, gateway.EndWindow: false, gateway.EndHostKey: false, gateway.EndNotGranted: false, gateway.EndVolume: false,
 		gateway.EndIdle: true, gateway.EndByStaff: true, gateway.EndStopping: true,
 	} {
 		w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "http://pump-web.localhost/", nil)

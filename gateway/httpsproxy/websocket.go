@@ -200,6 +200,13 @@ func (r *relay) passMessage(m *message, to *wire, fin bool) error {
 	if m.begun {
 		rec.Opcode = opContinue
 	}
+	in, out := 0, len(p)
+	if rec.Client {
+		in, out = len(p), 0
+	}
+	if err := r.x.c.carry(in, out); err != nil {
+		return err
+	}
 	keep, redacted := m.acc.Add(p)
 	if fin {
 		keep = append(slices.Clip(keep), m.acc.Rest()...)
@@ -212,11 +219,7 @@ func (r *relay) passMessage(m *message, to *wire, fin bool) error {
 			return err
 		}
 	}
-	if rec.Client {
-		r.x.c.ch.Carried(len(p), 0)
-	} else {
-		r.x.c.ch.Carried(0, len(p))
-	}
+	r.x.c.ch.Carried(in, out)
 	op := rec.Opcode
 	m.begun = true
 	b := putFrame(m.buf[:], m.n, op, fin, !to.browser)
