@@ -11,24 +11,27 @@ type kind byte
 
 // The closed list of kinds; DESIGN.md has the payload of each.
 const (
-	kindStdout  kind = 1
-	kindStderr  kind = 2
-	kindInput   kind = 3
-	kindChannel kind = 4  // JSON of channelOpen
-	kindResize  kind = 5  // columns and rows, 4 bytes each
-	kindExit    kind = 6  // JSON of channelExit
-	kindNote    kind = 7  // UTF-8 text
-	kindFile    kind = 8  // JSON of gateway.File
-	kindFlow    kind = 9  // JSON of gateway.Flow
-	kindHTTP    kind = 10 // JSON of gateway.HTTPRecord
-	kindBody    kind = 11 // what the record before it is about
-	kindFooter  kind = 0xff
+	kindStdout      kind = 1
+	kindStderr      kind = 2
+	kindInput       kind = 3
+	kindChannel     kind = 4  // JSON of channelOpen
+	kindResize      kind = 5  // columns and rows, 4 bytes each
+	kindExit        kind = 6  // JSON of channelExit
+	kindNote        kind = 7  // UTF-8 text
+	kindFile        kind = 8  // JSON of gateway.File
+	kindFlow        kind = 9  // JSON of gateway.Flow
+	kindHTTP        kind = 10 // JSON of gateway.HTTPRecord
+	kindBody        kind = 11 // what the record before it is about
+	kindNetworkFlow kind = 12 // JSON of gateway.NetworkFlow
+	kindPackets     kind = 13 // packets inside a tunnel, one after the other
+	kindFooter      kind = 0xff
 )
 
-func (k kind) known() bool { return k >= kindStdout && k <= kindBody || k == kindFooter }
+func (k kind) known() bool { return k >= kindStdout && k <= kindPackets || k == kindFooter }
 
 // data reports whether the payload is the session's own bytes, which the
-// counts are about.
+// counts are about. Packets are not: their flows say what passed, and both
+// directions lie in one track.
 func (k kind) data() bool {
 	return k == kindStdout || k == kindStderr || k == kindInput || k == kindBody
 }

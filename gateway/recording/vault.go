@@ -70,6 +70,8 @@ type Vault struct {
 	mu   sync.Mutex
 	live map[string]*Recorder // by session
 
+	packets sync.Pool // *[]byte: frames of packets being put together, so that an idle tunnel holds none
+
 	dayMu sync.Mutex
 	day   string // the last one whose folder this process has made durable
 }
@@ -88,6 +90,7 @@ func Open(dir string, o Options) (*Vault, error) {
 	if o.Reserve != 0 {
 		v.reserve = uint64(max(o.Reserve, 0))
 	}
+	v.packets.New = func() any { return new([]byte) }
 	if v.now == nil {
 		v.now = time.Now
 	}
