@@ -20,7 +20,7 @@ func hello(t testing.TB, name string) []byte {
 	defer server.Close()
 	go func() {
 		defer client.Close()
-		_ = tls.Client(client, &tls.Config{ServerName: name, InsecureSkipVerify: true}).HandshakeContext(t.Context())
+		_ = tls.Client(client, &tls.Config{ServerName: name}).HandshakeContext(t.Context())
 	}()
 	b := make([]byte, MaxBytes)
 	n, err := server.Read(b)
