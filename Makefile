@@ -57,8 +57,8 @@ lint: ## gofmt, go vet, golangci-lint
 		{ echo "building golangci-lint $(GOLANGCI), some minutes the first time"; GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI); }
 	$(TOOLS)/golangci-lint run ./...
 
-bench: build ## measure against plain OpenSSH; WHAT=ssh.aes runs one family
-	.ci/need sshd=openssh-server ssh=openssh-client redis-server=redis-server pg_ctlcluster=postgresql
+bench: build ## measure against plain OpenSSH, nginx and Caddy; WHAT=ssh.aes runs one family
+	.ci/need sshd=openssh-server ssh=openssh-client redis-server=redis-server pg_ctlcluster=postgresql nginx=nginx-light caddy
 	PORTCULLIS_BIN=$(CURDIR)/bin/portcullis go run ./e2e/bench $(WHAT)
 
 fuzz: ## run each fuzz target for FUZZTIME

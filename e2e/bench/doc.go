@@ -1,10 +1,11 @@
-// Command bench measures the built gateway against plain OpenSSH, turn by
-// turn in one run on one machine:
+// Command bench measures the built gateway against plain OpenSSH, and against
+// nginx and Caddy, turn by turn in one run on one machine:
 //
 //	go run ./e2e/bench [-quick] [FAMILY ...]
 //
 // A family is named whole or by its first words: ssh is all of ssh.aes,
-// ssh.chacha, ssh.setup, ssh.parallel, ssh.echo, ssh.idle and ssh.tail; gate
+// ssh.chacha, ssh.setup, ssh.parallel, ssh.echo, ssh.idle and ssh.tail; https is
+// https.rps, https.cpu, https.download, https.upload, https.p99 and https.ws; gate
 // is gate.ssh, gate.stock, gate.cluster and gate.cluster.noredis. Each ends
 // within two minutes, those of a cluster within five. -quick moves so little
 // that it only shows that the bench itself works.
@@ -17,6 +18,16 @@
 // the suffix .inner the value is the gateway's own -J form and the baseline
 // `ssh -J`. Every route has the same cipher and the same key exchange forced
 // at the client. The form ACCOUNT+TARGET is measured with everything recorded.
+//
+// The families of https go to one console, a process of its own, over HTTP/1.1
+// (h1) and HTTP/2 (h2): to it directly, or with the suffix .nginx or .caddy
+// against these as plain reverse proxies of it. All show one certificate, over
+// TLS 1.3 with one key exchange, never resumed; the gateway records, proves the
+// account and looks answers through. rps and cpu are of small answers, 16 at
+// once; p99 is of one request at a time, with p50 beside it, and its added the
+// time over the direct way's, against Caddy's; download and upload are one
+// long body; ws is memory for each idle WebSocket. The CPU and the memory of the
+// direct way are the target's own.
 //
 // Other baselines: of CPU, the sshd that serves the route; of ssh.idle.after,
 // the same process fresh; of gate.ssh, a bare relay that shuts all its sockets

@@ -25,7 +25,8 @@ type lab struct {
 	grant   rig.Grant
 	jump    *rig.Plant // the second sshd, which ssh -J goes through
 	client  *rig.Client
-	ticker  *part // the target without processes, see ticker.go
+	ticker  *part     // the target without processes, see ticker.go
+	console *consoles // of families that need one; else nil
 	volume  volume
 	out     io.Writer
 
@@ -40,7 +41,7 @@ func (l *lab) ticket(ctx context.Context, who string, g rig.Grant) error {
 	return l.Ticket(ctx, who, g.ID)
 }
 
-func newLab(ctx context.Context, bin, dir string, out io.Writer, v volume, nodes int) (*lab, error) {
+func newLab(ctx context.Context, bin, dir string, out io.Writer, v volume, f family) (*lab, error) {
 	client, err := rig.NewClient(filepath.Join(dir, "direct"), "")
 	if err != nil {
 		return nil, err
@@ -49,7 +50,13 @@ func newLab(ctx context.Context, bin, dir string, out io.Writer, v volume, nodes
 	if l.ticker, err = startPart(ctx, tickerCommand); err != nil {
 		return nil, err
 	}
-	if err := l.build(ctx, bin, dir, nodes); err != nil {
+	if f.console {
+		if l.console, err = startConsoles(ctx, filepath.Join(dir, "console")); err != nil {
+			l.Close()
+			return nil, err
+		}
+	}
+	if err := l.build(ctx, bin, dir, f.nodes); err != nil {
 		l.Close()
 		return nil, err
 	}
@@ -62,6 +69,7 @@ func (l *lab) build(ctx context.Context, bin, dir string, nodes int) error {
 		return fmt.Sprintf(tickerTarget, l.ticker.said[0], l.ticker.key(), s.Plant.Login)
 	}
 	stage := rig.Options{Authorized: l.client.PublicKey + "\n", Targets: also}
+	l.console.options(&stage)
 	if nodes > 0 {
 		if l.cluster, err = rig.NewCluster(ctx, bin, dir, rig.ClusterOptions{Nodes: nodes, Lease: clusterLease, Stage: stage}); err != nil {
 			return err
@@ -105,6 +113,7 @@ func (l *lab) Close() {
 	case l.Stage != nil:
 		l.Stage.Close()
 	}
+	l.console.close()
 	l.ticker.stop()
 }
 

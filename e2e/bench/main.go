@@ -26,7 +26,8 @@ const runWithin = 20 * time.Minute
 type family struct {
 	name    string
 	measure func(context.Context, *lab) error
-	nodes   int // of a cluster, each family of which has one of its own; 0: one gateway
+	console bool // before an HTTPS console, over TLS
+	nodes   int  // of a cluster, each family of which has one of its own; 0: one gateway
 }
 
 var families = []family{
@@ -37,6 +38,12 @@ var families = []family{
 	{name: "ssh.parallel", measure: measureParallel},
 	{name: "ssh.echo", measure: measureEcho},
 	{name: "ssh.tail", measure: measureTail},
+	{name: "https.rps", measure: measureSmall, console: true},
+	{name: "https.cpu", measure: measureSmallCPU, console: true},
+	{name: "https.download", measure: measureDownload, console: true},
+	{name: "https.upload", measure: measureUpload, console: true},
+	{name: "https.p99", measure: measureAdded, console: true},
+	{name: "https.ws", measure: measureSockets, console: true},
 	{name: "gate.ssh", measure: measureGate},
 	{name: "gate.stock", measure: measureStock},
 	{name: "gate.cluster", measure: measureCluster, nodes: clusterNodes},
@@ -53,6 +60,8 @@ func main() {
 			exit(relay(os.Args[2]))
 		case tickerCommand:
 			exit(ticker())
+		case consoleCommand:
+			exit(console(os.Args[2], os.Args[3]))
 		case libraryCommand:
 			exit(relayLibrary(os.Args[2], os.Args[3], os.Args[4], os.Args[5]))
 		}
@@ -87,7 +96,7 @@ func bench(ctx context.Context, words []string, quick bool) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	bin, err := binary(ctx, dir)
+	bin, err := program(ctx, dir)
 	if err != nil {
 		return err
 	}
@@ -135,7 +144,7 @@ func names(all []family) string {
 }
 
 func (f family) run(ctx context.Context, bin, dir string, out *os.File, v volume) error {
-	l, err := newLab(ctx, bin, dir, out, v, f.nodes)
+	l, err := newLab(ctx, bin, dir, out, v, f)
 	if err != nil {
 		return err
 	}
@@ -173,8 +182,8 @@ func results(want []family) (*os.File, error) {
 	return out, nil
 }
 
-// binary is PORTCULLIS_BIN, or built here.
-func binary(ctx context.Context, dir string) (string, error) {
+// program is PORTCULLIS_BIN, or built here.
+func program(ctx context.Context, dir string) (string, error) {
 	if bin := os.Getenv("PORTCULLIS_BIN"); bin != "" {
 		return bin, nil
 	}

@@ -1,5 +1,7 @@
 package main
 
+import "time"
+
 // volume is how much is measured.
 type volume struct {
 	bulkMiB, bulkRounds       int // one way, over one route
@@ -12,6 +14,11 @@ type volume struct {
 	gate, stock               int // sessions that are ended
 	cluster, others           int // and by one order on all nodes, while these go on
 	back                      int // attempts to get in again
+	webRounds, webAtOnce      int // small requests
+	webWindow                 time.Duration
+	pacedBlocks               int
+	loadMiB, loadRounds       int
+	sockets                   int
 }
 
 var (
@@ -19,11 +26,13 @@ var (
 		bulkMiB: 256, bulkRounds: 3, setupBatch: 10, setupRounds: 4, burst: 48, burstRounds: 3, keys: 2000,
 		idle: 500, idleBase: 50, talk: 100, outputMiB: 6, tailRounds: 10, gate: 500, stock: 200,
 		cluster: 1000, others: 300, back: 10_000,
+		webRounds: 3, webAtOnce: 16, webWindow: 1500 * time.Millisecond, pacedBlocks: 8, loadMiB: 1024, loadRounds: 3, sockets: 500,
 	}
 	small = volume{
 		bulkMiB: 4, bulkRounds: 1, setupBatch: 2, setupRounds: 1, burst: 8, burstRounds: 1, keys: 20,
 		idle: 10, idleBase: 4, talk: 4, outputMiB: 1, tailRounds: 1, gate: 10, stock: 6,
 		cluster: 12, others: 6, back: 200,
+		webRounds: 1, webAtOnce: 2, webWindow: 100 * time.Millisecond, pacedBlocks: 1, loadMiB: 16, loadRounds: 1, sockets: 10,
 	}
 )
 

@@ -146,12 +146,12 @@ func (c *Console) endless(kind, piece string) http.HandlerFunc {
 	}
 }
 
-func selfSigned(name string) (tls.Certificate, string, error) {
+func selfSigned(names ...string) (tls.Certificate, string, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return tls.Certificate{}, "", err
 	}
-	x := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour)}
+	x := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: names[0]}, DNSNames: names, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, x, x, key.Public(), key)
 	if err != nil {
 		return tls.Certificate{}, "", err
@@ -225,12 +225,10 @@ func (s *Stage) NewBrowser() (*Browser, error) {
 	if err != nil {
 		return nil, err
 	}
-	to, at := &net.Dialer{Timeout: 10 * time.Second}, s.Web
+	at := s.Web
 	return &Browser{at: &at, Client: &http.Client{
 		Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return to.DialContext(ctx, network, at)
-		}},
+		Transport: s.transport(func() string { return at }),
 	}}, nil
 }
 
@@ -268,6 +266,33 @@ func (b *Browser) Enter(ctx context.Context, link string) error {
 		return fmt.Errorf("enter: %s: %s", got.Status, said)
 	}
 	return nil
+}
+
+// Opened opens a console of a grant and enters it.
+func (s *Stage) Opened(ctx context.Context, who, grant string) (*Browser, error) {
+	link, err := s.ConsoleLink(ctx, who, grant)
+	if err != nil {
+		return nil, err
+	}
+	b, err := s.NewBrowser()
+	if err != nil {
+		return nil, err
+	}
+	return b, b.Enter(ctx, link)
+}
+
+// Host is the console that was entered, host:port, and its cookies as a
+// browser sends them: for a client that does without this one.
+func (b *Browser) Host() (host, cookie string) {
+	u, err := url.Parse(b.Base)
+	if err != nil { // Enter has parsed it
+		return "", ""
+	}
+	var all []string
+	for _, c := range b.Jar.Cookies(u) {
+		all = append(all, c.Name+"="+c.Value)
+	}
+	return u.Host, strings.Join(all, "; ")
 }
 
 // Visit asks for a path of the console.

@@ -3,9 +3,12 @@ package rig
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -35,6 +38,7 @@ type Gateway struct {
 	Web    string // host:port that the pages listen on
 
 	extra string
+	roots *x509.CertPool // of the pages' certificate; nil: plain HTTP
 }
 
 // Result is what a command said.
@@ -66,6 +70,34 @@ func NewGateway(bin, dir, extra string) (*Gateway, error) {
 		g.extra += "drain: 0s\n"
 	}
 	return g, os.MkdirAll(dir, 0o700)
+}
+
+// Secure serves the pages and consoles over TLS, with one certificate for all.
+// It comes before Init.
+func (g *Gateway) Secure(c Certificate) error {
+	roots, err := c.Roots()
+	if err != nil {
+		return err
+	}
+	g.roots, g.URL = roots, "https"+strings.TrimPrefix(g.URL, "http")
+	g.extra += fmt.Sprintf("tls: {mode: files, certificate: %q, key: %q}\n", c.Cert, c.Key)
+	return nil
+}
+
+// transport reaches the pages; address, where it is set, stands for every name.
+func (g *Gateway) transport(address func() string) *http.Transport {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.Proxy = nil
+	if g.roots != nil {
+		t.TLSClientConfig = &tls.Config{RootCAs: g.roots, MinVersion: tls.VersionTLS12}
+	}
+	if address != nil {
+		to := &net.Dialer{Timeout: 10 * time.Second}
+		t.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return to.DialContext(ctx, network, address())
+		}
+	}
+	return t
 }
 
 // Configure adds YAML to the configuration that Init writes.

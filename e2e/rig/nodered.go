@@ -3,8 +3,6 @@ package rig
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"net/http"
 	"os"
@@ -48,7 +46,7 @@ func StartNodeRED(ctx context.Context, modules, dir string) (*NodeRED, error) {
 	if !exists(script) {
 		return nil, fmt.Errorf("node-red is missing; run npm ci in e2e, or make test")
 	}
-	cert, key, pin, err := certFiles(dir, "localhost")
+	cert, err := NewCertificate(dir, "localhost")
 	if err != nil {
 		return nil, err
 	}
@@ -62,10 +60,10 @@ func StartNodeRED(ctx context.Context, modules, dir string) (*NodeRED, error) {
 		return nil, err
 	}
 	settings := filepath.Join(dir, "settings.js")
-	if err := os.WriteFile(settings, fmt.Appendf(nil, nodeREDSettings, port, cert, key, NodeREDUser, hash), 0o600); err != nil {
+	if err := os.WriteFile(settings, fmt.Appendf(nil, nodeREDSettings, port, cert.Cert, cert.Key, NodeREDUser, hash), 0o600); err != nil {
 		return nil, err
 	}
-	n := &NodeRED{Addr: "localhost:" + port, Pin: pin}
+	n := &NodeRED{Addr: "localhost:" + port, Pin: cert.Pin}
 	if n.Process, err = start("node", nil, script, "--userDir", dir, "--settings", settings); err != nil {
 		return nil, err
 	}
@@ -90,15 +88,13 @@ func (n *NodeRED) Target(name string) string {
 `, name, n.Addr, n.Pin, NodeREDUser)
 }
 
-// answers waits until a console of the process, which shows the certificate in
-// a file, answers with a status.
-func (p *Process) answers(ctx context.Context, cert, url string, status int) error {
-	raw, err := os.ReadFile(cert)
+// answers waits until a console of the process, which shows that certificate,
+// answers with a status.
+func (p *Process) answers(ctx context.Context, c Certificate, url string, status int) error {
+	roots, err := c.Roots()
 	if err != nil {
 		return err
 	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(raw)
 	t := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
 	defer t.CloseIdleConnections()
 	client := &http.Client{Transport: t, Timeout: 5 * time.Second}
@@ -117,21 +113,4 @@ func (p *Process) answers(ctx context.Context, cert, url string, status int) err
 		}
 		return nil
 	})
-}
-
-// certFiles writes a self-signed certificate and its key into dir.
-func certFiles(dir, name string) (cert, key, pin string, err error) {
-	c, pin, err := selfSigned(name)
-	if err != nil {
-		return "", "", "", err
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
-	if err != nil {
-		return "", "", "", err
-	}
-	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	if err := os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]}), 0o600); err != nil {
-		return "", "", "", err
-	}
-	return cert, key, pin, os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600)
 }

@@ -50,7 +50,7 @@ func (g *Gateway) NewPerson(name string) *Person {
 	u, _ := url.Parse(g.URL)
 	return &Person{
 		Name: name, Key: NewKey(g.URL, u.Hostname()), Agent: "rig/" + name, base: g.URL,
-		http: &http.Client{Jar: jar, Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+		http: &http.Client{Jar: jar, Timeout: time.Minute, Transport: g.transport(nil), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 	}
 }
 

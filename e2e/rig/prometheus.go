@@ -36,7 +36,7 @@ scrape_configs:
 
 // StartPrometheus starts it on loopback with its data in dir.
 func StartPrometheus(ctx context.Context, dir string) (*Prometheus, error) {
-	cert, key, pin, err := certFiles(dir, "localhost")
+	cert, err := NewCertificate(dir, "localhost")
 	if err != nil {
 		return nil, err
 	}
@@ -49,12 +49,12 @@ func StartPrometheus(ctx context.Context, dir string) (*Prometheus, error) {
 		return nil, err
 	}
 	_, port, _ := strings.Cut(addr, ":")
-	p := &Prometheus{Addr: "localhost:" + port, Pin: pin, SecretFile: filepath.Join(dir, "password")}
+	p := &Prometheus{Addr: "localhost:" + port, Pin: cert.Pin, SecretFile: filepath.Join(dir, "password")}
 	web, scrape := filepath.Join(dir, "web.yml"), filepath.Join(dir, "prometheus.yml")
 	for path, text := range map[string]string{
 		p.SecretFile: PrometheusPassword,
-		web:          fmt.Sprintf(prometheusWeb, cert, key, hash),
-		scrape:       fmt.Sprintf(prometheusScrape, p.SecretFile, cert, p.Addr),
+		web:          fmt.Sprintf(prometheusWeb, cert.Cert, cert.Key, hash),
+		scrape:       fmt.Sprintf(prometheusScrape, p.SecretFile, cert.Cert, p.Addr),
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			return nil, err

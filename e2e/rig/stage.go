@@ -33,6 +33,7 @@ type Options struct {
 	Targets    func(s *Stage) string // YAML list items added to the plant file's targets
 	Authorized string                // public keys that the plant takes without the gateway
 	Between    *Cable                // between browsers and the pages; nil: nothing
+	TLS        *Certificate          // of the pages and consoles; nil: plain HTTP
 }
 
 // Address at which targets see the sample plant in the plant file.
@@ -66,6 +67,11 @@ func NewStage(ctx context.Context, bin, dir string, o Options) (*Stage, error) {
 	if o.Between != nil {
 		g.URL = o.Between.URL()
 		o.Between.Plug(g.Web)
+	}
+	if o.TLS != nil {
+		if err := g.Secure(*o.TLS); err != nil {
+			return nil, err
+		}
 	}
 	s := &Stage{Gateway: g, People: map[string]*Person{}, Clients: map[string]*Client{}}
 	if _, err := g.Init(ctx); err != nil {
