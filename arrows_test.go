@@ -55,6 +55,7 @@ var rooms = []struct {
 	{"gateway/sshproxy/transfer", nil, "what reads a stranger's bytes is pure: it can reach nothing that the bytes could steer"},
 	{"gateway/httpsproxy", []string{"gateway/httpsproxy/capture"}, "a proxy carries: it never decides, signs, stores, or knows another proxy"},
 	{"gateway/httpsproxy/capture", nil, "what reads a stranger's bytes is pure: it can reach nothing that the bytes could steer"},
+	{"gateway/vpn", []string{"gateway/vpn/hint"}, "a proxy carries: it never decides, signs, stores, or knows another proxy"},
 	{"gateway/vpn/hint", nil, "what reads a stranger's bytes is pure: it can reach nothing that the bytes could steer"},
 	{"gateway/store", storeRooms, "the store keeps rooms' records behind the rooms' own interfaces; it calls none of them"},
 	{"gateway/store/storetest", append([]string{"gateway/store", "gateway/store/sqlite"}, storeRooms...), "the one suite may open the dialects that it holds to one promise, and calls no room"},
