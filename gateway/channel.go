@@ -15,11 +15,12 @@ const (
 	ChannelGit     ChannelKind = "git"     // git's pack programs, as a command
 	ChannelForward ChannelKind = "forward" // direct-tcpip, RFC 4254 clause 7.2
 	ChannelHTTPS   ChannelKind = "https"   // what browsers of one login exchange with a console
+	ChannelTunnel  ChannelKind = "tunnel"  // the packets of one WireGuard peer
 )
 
 // ChannelKinds is the closed list in its order.
 func ChannelKinds() []ChannelKind {
-	return []ChannelKind{ChannelShell, ChannelExec, ChannelSFTP, ChannelSCP, ChannelRsync, ChannelGit, ChannelForward, ChannelHTTPS}
+	return []ChannelKind{ChannelShell, ChannelExec, ChannelSFTP, ChannelSCP, ChannelRsync, ChannelGit, ChannelForward, ChannelHTTPS, ChannelTunnel}
 }
 
 // Transfers reports whether the channel carries files and no terminal.
@@ -119,6 +120,8 @@ func (a Abilities) Lets(c Channel) bool {
 		return a.MayForward(c.To)
 	case ChannelHTTPS: // each request is judged by LetsHTTP besides
 		return len(a.Methods) > 0
+	case ChannelTunnel: // each flow is judged by FlowRules besides
+		return len(a.Flows) > 0
 	}
 	return false
 }

@@ -74,9 +74,16 @@ func (a Abilities) ReadOnly() bool {
 }
 
 // Fits holds what is asked for to the kind of the target: a console takes HTTP
-// abilities alone, methods and paths both, and every other target none.
+// abilities alone, methods and paths both, a network takes flows and their
+// bounds alone, and every other target neither.
 func (a Abilities) Fits(kind TargetKind) error {
 	no := func(format string, args ...any) error { return Invalid("abilities", format, args...) }
+	if kind == KindNetwork {
+		return a.fitsNetwork()
+	}
+	if a.networked() {
+		return no("flow and bandwidth are for networks, and this target is of kind %s", kind)
+	}
 	if kind != KindHTTPS {
 		if len(a.Methods) > 0 || len(a.Paths) > 0 || a.WebSocket || a.MaxUpload > 0 || a.MaxDownload > 0 || a.limited() {
 			return no("HTTP methods, paths, websocket, max-upload, max-download, rate and volume are for web consoles; here ask for shell, exec, upload, download or forward host:port")

@@ -35,15 +35,16 @@ type Target struct {
 	Name      string     `json:"name"`
 	Title     string     `json:"title"`
 	Kind      TargetKind `json:"kind"`
-	Address   string     `json:"address"` // host:port
+	Address   string     `json:"address"` // host:port; of kind network empty
 	Zone      string     `json:"zone"`
 	Impact    Impact     `json:"impact"`
 	Owner     string     `json:"owner,omitempty"` // person of the staff who answers for it
 	Vendors   []string   `json:"vendors"`         // whose people may ask for it
 	HostKeys  []string   `json:"host_keys"`       // pinned keys or "@cert-authority " keys, one authorized_keys line each
 	Accounts  []Account  `json:"accounts"`
-	Legacy    []string   `json:"legacy,omitempty"` // weak algorithms that this target needs, of LegacyAlgorithms
-	HTTPS     *HTTPS     `json:"https,omitempty"`  // of kind https, and of no other
+	Legacy    []string   `json:"legacy,omitempty"`  // weak algorithms that this target needs, of LegacyAlgorithms
+	HTTPS     *HTTPS     `json:"https,omitempty"`   // of kind https, and of no other
+	Network   *Network   `json:"network,omitempty"` // of kind network, and of no other
 	Version   uint64     `json:"version"`
 	Removed   bool       `json:"removed,omitempty"`
 	Statement Digest     `json:"statement"`
@@ -101,14 +102,17 @@ type Abilities struct {
 	MaxUpload   int64    `json:"max_upload,omitempty"`   // HTTP: bytes of one request's body; 0 no bound of the grant's own
 	MaxDownload int64    `json:"max_download,omitempty"` // HTTP: bytes of one saved file; 0 no bound of the grant's own
 	Rate        int64    `json:"rate,omitempty"`         // HTTP: requests per second; 0 no bound
-	VolumeIn    int64    `json:"volume_in,omitempty"`    // HTTP: bytes of bodies and messages to the target, under the grant in all; 0 no bound
-	VolumeOut   int64    `json:"volume_out,omitempty"`   // HTTP: the same from the target
+	VolumeIn    int64    `json:"volume_in,omitempty"`    // HTTP, network: bytes of bodies, messages and flows to the target, under the grant in all; 0 no bound
+	VolumeOut   int64    `json:"volume_out,omitempty"`   // HTTP, network: the same from the target
+
+	Flows     []string `json:"flows,omitempty"`     // network: what passes, each as FlowRule.String spells it
+	Bandwidth int64    `json:"bandwidth,omitempty"` // network: bytes of payload per second, each way; 0 no bound
 }
 
 // Within reports whether a asks for nothing that b does not hold.
 func (a Abilities) Within(b Abilities) bool {
 	return (!a.Shell || b.Shell) && (!a.Exec || b.Exec) && (!a.Upload || b.Upload) && (!a.Download || b.Download) &&
-		subset(a.Forward, b.Forward) && subset(a.Methods, b.Methods) && a.httpWithin(b)
+		subset(a.Forward, b.Forward) && subset(a.Methods, b.Methods) && a.httpWithin(b) && a.networkWithin(b)
 }
 
 // And returns what both hold.
@@ -125,12 +129,13 @@ func (a Abilities) And(b Abilities) Abilities {
 	if c.Download {
 		c.MaxDownload = lower(a.MaxDownload, b.MaxDownload)
 	}
+	c.andNetwork(a, b)
 	return c
 }
 
 // None reports whether nothing is let.
 func (a Abilities) None() bool {
-	return !a.Shell && !a.Exec && !a.Upload && !a.Download && len(a.Forward) == 0 && len(a.Methods) == 0
+	return !a.Shell && !a.Exec && !a.Upload && !a.Download && len(a.Forward) == 0 && len(a.Methods) == 0 && len(a.Flows) == 0
 }
 
 // List names the abilities, in a fixed order, as pages and sentences show them.
@@ -147,7 +152,7 @@ func (a Abilities) List() []string {
 	for _, f := range a.Forward {
 		l = append(l, "forward "+f)
 	}
-	return append(l, a.listHTTP()...)
+	return append(append(l, a.listNetwork()...), a.listHTTP()...)
 }
 
 // MaxForwards bounds the forwards of one grant.
@@ -222,9 +227,14 @@ func ParseAbilities(list []string) (Abilities, error) {
 			} else if known {
 				continue
 			}
+			if known, err := a.parseNetwork(s); err != nil {
+				return Abilities{}, err
+			} else if known {
+				continue
+			}
 			to, ok := strings.CutPrefix(s, "forward ")
 			if !ok {
-				return Abilities{}, Invalid("abilities", "ability %s is not one of shell, exec, upload, download, forward host:port, path /PREFIX, websocket, max-upload BYTES, max-download BYTES, rate REQUESTS-PER-SECOND, volume-in BYTES, volume-out BYTES, or an HTTP method", quoteShort(s))
+				return Abilities{}, Invalid("abilities", "ability %s is not one of shell, exec, upload, download, forward host:port, path /PREFIX, websocket, max-upload BYTES, max-download BYTES, rate REQUESTS-PER-SECOND, volume-in BYTES, volume-out BYTES, an HTTP method, flow HOST:PORT/PROTO, flow HOST/icmp, or bandwidth BYTES-PER-SECOND", quoteShort(s))
 			}
 			to, err := ParseForward(to)
 			if err != nil {
@@ -241,6 +251,10 @@ func ParseAbilities(list []string) (Abilities, error) {
 	if len(a.Paths) > MaxPaths {
 		return Abilities{}, Invalid("abilities", "one grant lets at most %d path prefixes", MaxPaths)
 	}
+	if len(a.Flows) > MaxFlows {
+		return Abilities{}, Invalid("abilities", "one grant lets at most %d flows; name ranges of ports or prefixes instead", MaxFlows)
+	}
+	a.Flows = leastFlows(parseFlows(a.Flows))
 	slices.Sort(a.Forward)
 	slices.Sort(a.Methods)
 	slices.Sort(a.Paths)

@@ -142,7 +142,7 @@ func (d *Directory) prepareTarget(ctx context.Context, s statement.Signed, c tru
 	}
 	row := gateway.Target{
 		Name: b.Name, Title: b.Title, Kind: b.Kind_, Address: b.Address, Zone: b.Zone, Impact: b.Impact, Owner: b.Owner, Vendors: b.Vendors,
-		HostKeys: b.HostKeys, Accounts: b.Accounts, Legacy: b.Legacy, HTTPS: b.HTTPS, Version: b.Version, Removed: b.Removed, Statement: s.Digest, Changed: c.Statement.At,
+		HostKeys: b.HostKeys, Accounts: b.Accounts, Legacy: b.Legacy, HTTPS: b.HTTPS, Network: b.Network, Version: b.Version, Removed: b.Removed, Statement: s.Digest, Changed: c.Statement.At,
 	}
 	e.done(b.Subject(), b.Version, b.Removed)
 	e.row, e.put = row, func(tx Tx) error { return tx.PutTarget(row) }

@@ -143,7 +143,7 @@ func (d *Directory) targetHead(ctx context.Context, name string) (statement.Targ
 	}
 	return statement.TargetDefine{
 		Name: t.Name, Title: t.Title, Kind_: t.Kind, Address: t.Address, Zone: t.Zone, Impact: t.Impact, Owner: t.Owner,
-		Vendors: t.Vendors, HostKeys: t.HostKeys, Accounts: t.Accounts, Legacy: t.Legacy, HTTPS: t.HTTPS, Version: t.Version, Previous: t.Statement, Removed: t.Removed,
+		Vendors: t.Vendors, HostKeys: t.HostKeys, Accounts: t.Accounts, Legacy: t.Legacy, HTTPS: t.HTTPS, Network: t.Network, Version: t.Version, Previous: t.Statement, Removed: t.Removed,
 	}, true, err
 }
 

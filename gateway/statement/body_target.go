@@ -25,6 +25,7 @@ type TargetDefine struct {
 	Accounts []gateway.Account  `json:"accounts"`
 	Legacy   []string           `json:"legacy,omitempty"`
 	HTTPS    *gateway.HTTPS     `json:"https,omitempty"`
+	Network  *gateway.Network   `json:"network,omitempty"`
 	Version  uint64             `json:"version"`
 	Previous gateway.Digest     `json:"previous,omitzero"`
 	Removed  bool               `json:"removed,omitempty"`

@@ -3,6 +3,7 @@ package trust_test
 import (
 	"bytes"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"testing"
 	"time"
@@ -174,6 +175,9 @@ func change(v reflect.Value) bool {
 		return true
 	case **gateway.SSHAttested:
 		*x = &gateway.SSHAttested{Verdict: "unanchored", VerifyRequired: true}
+		return true
+	case **gateway.Network:
+		*x = &gateway.Network{Prefixes: []netip.Prefix{netip.MustParsePrefix("10.20.0.0/16")}}
 		return true
 	case **gateway.HTTPS:
 		*x = &gateway.HTTPS{Trust: gateway.TrustSystem}

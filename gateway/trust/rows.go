@@ -135,7 +135,8 @@ func (w *walk) target(name string) (gateway.Target, error) {
 		diff{"address", row.Address == b.Address}, diff{"zone", row.Zone == b.Zone}, diff{"impact", row.Impact == b.Impact},
 		diff{"owner", row.Owner == b.Owner}, diff{"vendors", slices.Equal(row.Vendors, b.Vendors)},
 		diff{"host keys", slices.Equal(row.HostKeys, b.HostKeys)}, diff{"accounts", reflect.DeepEqual(row.Accounts, b.Accounts)}, diff{"legacy algorithms", slices.Equal(row.Legacy, b.Legacy)},
-		diff{"trust in its certificate", reflect.DeepEqual(row.HTTPS, b.HTTPS)}, diff{"removal", row.Removed == b.Removed},
+		diff{"trust in its certificate", reflect.DeepEqual(row.HTTPS, b.HTTPS)}, diff{"network", reflect.DeepEqual(row.Network, b.Network)},
+		diff{"removal", row.Removed == b.Removed},
 	)
 	if field != "" {
 		return row, broken("the row of target %s was changed: its %s is not what was signed", gateway.Quote(name), field)

@@ -51,7 +51,7 @@ func (s *Store) write(d gateway.Digest, st statement.Statement, body statement.B
 	case *statement.TargetDefine:
 		s.Targets[b.Name] = gateway.Target{
 			Name: b.Name, Title: b.Title, Kind: b.Kind_, Address: b.Address, Zone: b.Zone, Impact: b.Impact, Owner: b.Owner, Vendors: b.Vendors,
-			HostKeys: b.HostKeys, Accounts: b.Accounts, Legacy: b.Legacy, HTTPS: b.HTTPS, Version: b.Version, Removed: b.Removed, Statement: d, Changed: st.At,
+			HostKeys: b.HostKeys, Accounts: b.Accounts, Legacy: b.Legacy, HTTPS: b.HTTPS, Network: b.Network, Version: b.Version, Removed: b.Removed, Statement: d, Changed: st.At,
 		}
 	default:
 		s.writeKey(d, st, body)
