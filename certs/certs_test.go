@@ -316,3 +316,49 @@ func must(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+// A mark tells whether a secret is another, and nothing else.
+func TestMark(t *testing.T) {
+	dir := t.TempDir()
+	a, err := certs.Open(dir + "/keys")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := certs.Open(dir + "/other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	account := gateway.Account{Name: "ops", Login: "ops", Proof: gateway.ProofPassword, SecretFile: dir + "/secret"}
+	mark := func(a *certs.Authority, target, secret string) string {
+		t.Helper()
+		if err := os.WriteFile(account.SecretFile, []byte(secret), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := a.Held(gateway.KindSSH, account)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := a.Rest(target, account)
+		if err != nil || r.Mark != c.Mark(target) || r.Changed.IsZero() {
+			t.Fatalf("at rest it is told as %+v, %v; a session had %s", r, err, c.Mark(target))
+		}
+		return r.Mark
+	}
+	first := mark(a, "plc", "hunter2\n")
+	if again := mark(a, "plc", "hunter2"); again != first {
+		t.Errorf("a line end makes another secret: %s, %s", first, again)
+	}
+	for name, m := range map[string]string{"another secret": mark(a, "plc", "hunter3\n"), "another target": mark(a, "rtu", "hunter2\n"), "another gateway": mark(other, "plc", "hunter2\n")} {
+		if m == first || m == "" {
+			t.Errorf("%s has the mark %q", name, m)
+		}
+	}
+	c, err := certs.Held(gateway.KindSSH, account)
+	if err != nil || c.Mark("plc") != "" {
+		t.Errorf("without a key the mark is %q, %v", c.Mark("plc"), err)
+	}
+	account.SecretFile = dir + "/gone"
+	if _, err := a.Rest("plc", account); !gateway.IsCode(err, gateway.CodeUnavailable) || strings.Contains(gateway.AsError(err).Sentence(), dir) {
+		t.Errorf("a file that is not there: %v", err)
+	}
+}

@@ -19,6 +19,8 @@ type Credential struct {
 	Auth        []ssh.AuthMethod        // ssh: in the order to be tried
 	Certificate *ssh.Certificate        // ssh: nil for a held key or password
 	HTTP        *gateway.HTTPCredential // https, and nil of ssh
+
+	sum []byte // of a held secret: what Mark is made of
 }
 
 // Held reads what proves the account from its file, now: a rotated secret
@@ -26,6 +28,16 @@ type Credential struct {
 // never the path or the secret; the cause does name the path, for the
 // operator's log.
 func Held(kind gateway.TargetKind, account gateway.Account) (Credential, error) {
+	return readHeld(kind, account, func([]byte) ([]byte, error) { return nil, nil })
+}
+
+// Held is the package's Held, so that an Authority gives every credential
+// that a session can need; this one has a Mark.
+func (a *Authority) Held(kind gateway.TargetKind, account gateway.Account) (Credential, error) {
+	return readHeld(kind, account, a.sumOf)
+}
+
+func readHeld(kind gateway.TargetKind, account gateway.Account, sum func([]byte) ([]byte, error)) (Credential, error) {
 	read := heldSSH
 	if kind == gateway.KindHTTPS {
 		if account.Proof == gateway.ProofNone {
@@ -45,13 +57,10 @@ func Held(kind gateway.TargetKind, account gateway.Account) (Credential, error) 
 		return Credential{}, held(account, err)
 	}
 	c.Login = account.Login
+	if c.sum, err = sum(raw); err != nil {
+		return Credential{}, held(account, err)
+	}
 	return c, nil
-}
-
-// Held is the package's Held, so that an Authority gives every credential
-// that a session can need.
-func (a *Authority) Held(kind gateway.TargetKind, account gateway.Account) (Credential, error) {
-	return Held(kind, account)
 }
 
 func heldSSH(account gateway.Account, raw []byte) (Credential, error) {
