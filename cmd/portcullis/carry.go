@@ -31,7 +31,7 @@ func (e entitler) Credential(ctx context.Context, x session.Entitlement, id stri
 	if err != nil {
 		return session.Credential{}, err
 	}
-	return session.Credential{Auth: c.Auth, HTTP: c.HTTP}, nil
+	return session.Credential{Auth: c.Auth, HTTP: c.HTTP, Mark: c.Mark(x.Target.Name)}, nil
 }
 
 // sshIdentity is identity as package sshproxy asks for it.

@@ -73,6 +73,8 @@ const (
 	TokenIssued       Name = "token.issued"
 	TokenRemoved      Name = "token.removed"
 
+	SecretRotated Name = "secret.rotated" // somebody says that a target's credential is another now
+
 	ChainBroken Name = "chain.broken" // a row does not have a signed statement behind it
 	ClockStep   Name = "clock.stepped"
 	ClockOff    Name = "clock.off" // the node's clock has parted from the store's, or (ok) is with it again
@@ -111,6 +113,10 @@ type Event struct {
 	Rule       string  // the rule that said no
 	Detail     map[string]string
 }
+
+// Marks is the Detail of SessionEnded that tells, by their marks, which held
+// secrets the session was given; blanks between them.
+const Marks = "secret_marks"
 
 // Tx appends events inside the transaction that makes the change they
 // announce: both become durable, or neither (P9).

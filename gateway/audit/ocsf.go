@@ -55,7 +55,7 @@ type face struct {
 var faces = map[Name]face{
 	GatewayStarted: {classLifecycle, 3, 1}, GatewayDraining: {classLifecycle, activityOther, 1}, GatewayStopped: {classLifecycle, 4, 1},
 
-	VendorAdmitted: {classEntity, 3, 2}, TargetDefined: {classEntity, 3, 2},
+	VendorAdmitted: {classEntity, 3, 2}, TargetDefined: {classEntity, 3, 2}, SecretRotated: {classEntity, 3, 2},
 	PersonAdmitted: {classUser, 2, 2}, PersonInvited: {classUser, 4, 2},
 	KeyEnrolled: {classUser, 12, 2}, KeyRemoved: {classUser, 13, 2},
 	SSHKeyAdded: {classUser, 2, 2}, SSHKeyRemoved: {classUser, 2, 2},

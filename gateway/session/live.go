@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -63,6 +64,7 @@ type Live struct {
 	cutAt     time.Time                   // zero, or when an order ends it, or the certificate that proved the person
 	cutCause  *gateway.Ended              // of cutAt
 	running   map[gateway.ChannelKind]int // open channels
+	marks     []string                    // of the held secrets that the session was given
 	watchers  []string                    // who watches now, in the order of their coming; one who watches twice is in it twice
 }
 
@@ -125,7 +127,24 @@ func (l *Live) Credential(ctx context.Context) (Credential, error) {
 	if err := l.alive(); err != nil {
 		return Credential{}, err
 	}
-	return l.m.access.Credential(ctx, l.ent, l.row.ID)
+	c, err := l.m.access.Credential(ctx, l.ent, l.row.ID)
+	if err == nil {
+		l.given(c.Mark)
+	}
+	return c, err
+}
+
+// maxMarks bounds the secrets that one session is said to have been given; a
+// proxy that asks again after a rotation is given another.
+const maxMarks = 16
+
+// given keeps the mark of a secret for the end's event.
+func (l *Live) given(mark string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if mark != "" && len(l.marks) < maxMarks && !slices.Contains(l.marks, mark) {
+		l.marks = append(l.marks, mark)
+	}
 }
 
 // Weak keeps what was agreed on with the target that is weak, by its SSH names.

@@ -32,6 +32,7 @@ type Entitlement struct {
 type Credential struct {
 	Auth []ssh.AuthMethod        // ssh
 	HTTP *gateway.HTTPCredential // https
+	Mark string                  // tells held secrets of one account apart; empty of what no file holds
 }
 
 // Access verifies and mints. Entitle derives everything anew from signed

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -202,6 +203,11 @@ func (l *Live) endEvent(row gateway.Session) audit.Event {
 		"sentence": (&gateway.Ended{Reason: row.Reason, Detail: row.Detail}).Error(),
 		"bytes_in": strconv.FormatInt(row.BytesIn, 10), "bytes_out": strconv.FormatInt(row.BytesOut, 10),
 		"bytes_after": strconv.FormatInt(l.bytesAfter.Load(), 10), "seal": row.Seal.String(),
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.marks) > 0 {
+		e.Detail[audit.Marks] = strings.Join(l.marks, " ")
 	}
 	return e
 }

@@ -229,15 +229,16 @@ func (r *memRecorder) Note(s string) error {
 
 // fakeAccess entitles to whatever the world says.
 type fakeAccess struct {
-	ent session.Entitlement
-	err error
+	ent  session.Entitlement
+	err  error
+	mark string // of what Credential gives
 }
 
 func (a *fakeAccess) Entitle(context.Context, string, statement.Signed) (session.Entitlement, error) {
 	return a.ent, a.err
 }
 func (a *fakeAccess) Credential(context.Context, session.Entitlement, string) (session.Credential, error) {
-	return session.Credential{}, nil
+	return session.Credential{Mark: a.mark}, nil
 }
 
 type world struct {
