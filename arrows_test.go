@@ -43,6 +43,7 @@ var rooms = []struct {
 	{"gateway/identity", []string{"gateway/audit", "gateway/trust"}, "who you are must not depend on what you may"},
 	{"gateway/identity/softkey", nil, "a key outside the gateway knows nothing of its inside"},
 	{"gateway/access", []string{"gateway/audit", "gateway/trust", "policy", "certs"}, "access alone asks policy and reaches certs; it must not know what carries the session"},
+	{"gateway/secrets", []string{"gateway/audit"}, "it tells what others did and must not be able to do it: it reads rows, events and the times of files, and no secret"},
 	{"gateway/session", []string{"gateway/audit", "gateway/recording"}, "a session asks access through an interface of its own, so that no proxy and no test can go round it"},
 	{"gateway/killswitch", []string{"gateway/audit", "gateway/trust", "gateway/cluster"}, "the gate ends sessions through an interface; what it must stop must not be able to stop it"},
 	{"gateway/evidence", nil, "what is verified offline may lean on nothing that runs"},
