@@ -52,6 +52,8 @@ type cli struct {
 	Recordings recordingsCmd `cmd:"" help:"List recordings."`
 	Recording  recordingCmd  `cmd:"" help:"Play, export or search recordings."`
 
+	Secrets secretsCmd `cmd:"" help:"Say which sessions had which targets' credentials, and what is to be rotated; never shows one."`
+
 	Touch touchCmd `cmd:"" help:"Give the touch for one connection with an SSH security key, without a browser."`
 
 	Login loginCmd `cmd:"" help:"Sign in for an SSH certificate of a fresh key, by a touch in the browser: for a grant's window, and eight hours at most."`

@@ -83,6 +83,7 @@ func printReport(w io.Writer, x gateway.Suspension) error {
 	fmt.Fprintf(w, "Finished    %s after the order\n", ms(rep.Finished.Sub(rep.Ordered)))
 	c := rep.Cancelled
 	fmt.Fprintf(w, "Cancelled   %d requests, %d grants, %d logins, %d tickets, %d invitations\n", c.Requests, c.Grants, c.Logins, c.Tickets, c.Invitations)
+	fmt.Fprintf(w, "Rotate      what its sessions could have seen: portcullis secrets exposed --suspension %s\n", x.ID)
 	if rep.Note != "" {
 		fmt.Fprintf(w, "Note        %s\n", printable(rep.Note))
 	}

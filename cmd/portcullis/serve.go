@@ -144,10 +144,14 @@ func (g *gatewayd) shout() {
 }
 
 func (g *gatewayd) joinPages() (err error) {
+	had, err := g.openSecrets()
+	if err != nil {
+		return err
+	}
 	g.api, err = api.New(api.Config{
 		Directory: g.directory, Access: g.access, Sessions: shownSessions{g.sessions, g.store.Session()}, KillSwitch: shownGate{g.killswitch, g.rooms},
 		Recordings: shownRecordings{g.recordings, g.search}, Audit: shownAudit{g.audit, g.checkpoint}, Touches: shownTouches{g.identity}, SSHTouches: sshTouches{g}, Certificates: certificates{g}, Policy: shownPolicy{g.policy}, OutOfBand: shownOutOfBand{g.outofband, g.rooms},
-		Proofs: proofs{g.rooms}, Nodes: g.others(), Node: g.cfg.Node, Share: g.share(), Acts: g.acts(), Machine: g.sign, Now: time.Now, Logger: g.log, Version: version(),
+		Proofs: proofs{g.rooms}, Secrets: had, Nodes: g.others(), Node: g.cfg.Node, Share: g.share(), Acts: g.acts(), Machine: g.sign, Now: time.Now, Logger: g.log, Version: version(),
 	})
 	if err != nil {
 		return err

@@ -257,6 +257,7 @@ func TestOpenAPIHoldsQueries(t *testing.T) {
 		"/recordings": "before from kind limit person session target text to vendor",
 		"/events":     "before from limit name person session text to vendor", "/recordings/{id}/asciicast": "download version", "/recordings/{id}/input": "download",
 		"/recordings/{id}/har": "download typed", "/recordings/{id}/timeline": "after kind limit text",
+		"/secrets": "since vendor", "/secrets/exposed": "since suspension vendor",
 	} {
 		var names []string
 		for _, p := range doc.Paths[api.Prefix+path]["get"].Parameters {

@@ -26,6 +26,7 @@ const (
 	ReadInput   Capability = "read-input"   // what was typed, passwords included
 	ReadEvents  Capability = "read-events"  // the audit log
 	Administer  Capability = "administer"   // vendors, people, targets, invitations
+	SeeSecrets  Capability = "see-secrets"  // who had the targets' credentials, never these; and say that one was rotated
 	VerifyStore Capability = "verify-store" // have the log or a recording verified
 )
 
@@ -42,6 +43,7 @@ var floor = map[Capability][]gateway.Role{
 	ReadInput:   {gateway.Reviewer},
 	ReadEvents:  {gateway.Reviewer, gateway.Responder, gateway.Auditor, gateway.Admin},
 	Administer:  {gateway.Admin},
+	SeeSecrets:  {gateway.Responder, gateway.Admin},
 	VerifyStore: {gateway.Reviewer, gateway.Auditor, gateway.Admin},
 }
 

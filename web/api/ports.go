@@ -245,6 +245,8 @@ type Config struct {
 	OutOfBand OutOfBand
 	// Proofs writes proofs of suspensions; nil: none here.
 	Proofs Proofs
+	// Secrets tells who had the targets' credentials; nil: nobody here.
+	Secrets Secrets
 	// Nodes are the others of a cluster; nil: this one is alone.
 	Nodes Nodes
 	// Share holds each network to a limit over all nodes, as touches are held to

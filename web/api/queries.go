@@ -10,6 +10,7 @@ var (
 	limitQuery  = query{"limit", "How many at most", map[string]any{"type": "integer", "minimum": 1, "maximum": MaxPage}}
 	beforeQuery = query{"before", "Go on below this one: next of the page before", str("")}
 	fromQuery   = query{"from", "Not before this instant", str("date-time")}
+	sinceQuery  = query{"since", "Sessions that had it at this instant or later; by default the last 45 days", str("date-time")}
 	toQuery     = query{"to", "Before this instant", str("date-time")}
 
 	// A vendor's person sees what is theirs, whatever these say.
@@ -37,6 +38,10 @@ var queries = map[string][]query{
 	},
 	"GET /recordings/{id}/har":   {{"typed", "With what the engineer's browser sent, for those who may read input", oneOf("true")}, downloadQuery},
 	"GET /recordings/{id}/input": {downloadQuery},
+	"GET /secrets":               {{"vendor", "Only this vendor's sessions, and what it may reach or has had", str("")}, sinceQuery},
+	"GET /secrets/exposed": {
+		{"vendor", "Of this vendor; without it, and without a suspension, of all that was ever ordered closed", str("")}, {"suspension", "Of this suspension's scope, by default from 45 days before its order on", str("")}, sinceQuery,
+	},
 	"GET /events": {
 		{"text", "In the line", map[string]any{"type": "string", "maxLength": maxSearchText}}, {"name", "Of this name alone", str("")},
 		{"vendor", "Of this vendor alone", str("")}, {"person", "Of this person alone", str("")}, {"session", "Of this session alone", str("")},

@@ -135,6 +135,7 @@ func (s *Server) Handler(actor Actor) http.Handler {
 	}
 	mount(routes, actor)
 	mount(outOfBandRoutes, actor)
+	mount(secretRoutes, actor)
 	mount(bearerRoutes, rootOrNobody(actor))
 	mount(openRoutes, outside)
 	mux.HandleFunc("GET "+Prefix+"/openapi.json", func(w http.ResponseWriter, r *http.Request) { s.openAPI(w, r) })

@@ -189,4 +189,6 @@ func (p *perSource) forget(now time.Time) {
 }
 
 // allRoutes is what the API serves and describes.
-func allRoutes() []route { return slices.Concat(routes, openRoutes, outOfBandRoutes, bearerRoutes) }
+func allRoutes() []route {
+	return slices.Concat(routes, openRoutes, outOfBandRoutes, bearerRoutes, secretRoutes)
+}

@@ -20,7 +20,7 @@ import (
 // Rooms returns the world behind the interfaces of the API.
 func (w *World) Rooms() api.Config {
 	return api.Config{
-		Directory: directory{w}, Access: access{w}, Sessions: sessions{w}, KillSwitch: gate{w}, Proofs: proofs{w}, Recordings: recordings{w}, Audit: log{w}, Touches: touches{w}, OutOfBand: outOfBand{w},
+		Directory: directory{w}, Access: access{w}, Sessions: sessions{w}, KillSwitch: gate{w}, Proofs: proofs{w}, Recordings: recordings{w}, Audit: log{w}, Touches: touches{w}, OutOfBand: outOfBand{w}, Secrets: w.secretRoom(),
 		Acts: w.acts(), Now: func() time.Time { return w.Now }, Version: "0.1.0", Node: w.Node,
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/portcullis/portcullis/gateway"
 	"github.com/portcullis/portcullis/gateway/audit"
+	"github.com/portcullis/portcullis/gateway/secrets"
 	"github.com/portcullis/portcullis/gateway/statement"
 	"github.com/portcullis/portcullis/web/api"
 )
@@ -38,7 +39,8 @@ type World struct {
 	Keys        []gateway.Authenticator
 	SSHKeys     []gateway.SSHKey
 	Lines       []api.Line
-	Broken      error // what every room answers, where it is set
+	SecretFiles map[string]secrets.Rest // by their paths
+	Broken      error                   // what every room answers, where it is set
 
 	mu     sync.Mutex
 	logins map[string]string // token: person
@@ -54,6 +56,7 @@ func New(now time.Time) *World {
 	w := &World{Node: "node-1", Now: gateway.Instant(now), logins: map[string]string{}, drafts: map[string]statement.Statement{}}
 	w.people()
 	w.targets()
+	w.SecretFiles = map[string]secrets.Rest{"/etc/portcullis/ro.key": {Changed: w.ago(200 * 24 * time.Hour), Mark: "0123456789abcdef"}}
 	w.requests()
 	w.sessions()
 	w.suspensions()
@@ -160,8 +163,8 @@ func (w *World) sessions() {
 	w.Watchers = []string{"omar", "rita"}
 	old := add(22, w.Grants[0], gateway.SessionEnded, w.ago(45*time.Minute), 8_812, 331)
 	old.Ended, old.Reason, old.Seal = w.ago(33*time.Minute), gateway.EndClientLeft, digest("seal")
-	for n, person := range map[int]string{13: "carl", 14: "carl"} {
-		also := add(n, gateway.Grant{ID: w.id("grt", 1), Request: w.id("req", 6), Person: person, Vendor: "cobalt", Target: "rtu-7", Account: "maint", To: w.ago(time.Hour)}, gateway.SessionEnded, w.ago(3*time.Hour), 9_118, 70)
+	for n, account := range map[int]string{13: "readonly", 14: "factory"} { // the second is on file no more
+		also := add(n, gateway.Grant{ID: w.id("grt", 1), Request: w.id("req", 6), Person: "carl", Vendor: "cobalt", Target: "rtu-7", Account: account, To: w.ago(time.Hour)}, gateway.SessionEnded, w.ago(3*time.Hour), 9_118, 70)
 		also.Ended, also.Reason, also.EndedBy, also.Seal = w.ago(150*time.Minute), gateway.EndSuspended, "omar", digest("seal 3")
 	}
 	cut := add(12, gateway.Grant{ID: w.id("grt", 1), Request: w.id("req", 6), Person: "carl", Vendor: "cobalt", Target: "rtu-7", Account: "maint", To: w.ago(time.Hour)}, gateway.SessionEnded, w.ago(3*time.Hour), 302_118, 1_870)
