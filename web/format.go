@@ -45,6 +45,7 @@ var states = map[string][2]string{ // word: shape, tone
 	"refused": {"cross", "stop"}, "refuse": {"cross", "stop"}, "FAIL": {"cross", "stop"}, "missing": {"cross", "stop"}, "still open": {"cross", "stop"},
 	"suspended": {"gate", "stop"}, "cancelled": {"gate", "stop"}, "in force": {"gate", "stop"},
 	"shut": {"gate", "ok"}, "look at it": {"half", "wait"},
+	"to rotate": {"half", "wait"}, "rotated": {"check", "ok"}, "expires by itself": {"check", "off"}, "off the file": {"ring", "wait"}, "no suspicion": {"ring", "off"},
 	"low": {"bar1", "off"}, "medium": {"bar2", "wait"}, "high": {"bar3", "stop"},
 }
 
@@ -86,6 +87,8 @@ func funcs(now func() time.Time) template.FuncMap {
 		"hour":     func(t time.Time) string { return t.UTC().Format("15:04 UTC") },
 		"sentence": func(r gateway.EndReason) string { return upper(r.Sentence()) },
 		"upper":    upper,
+		"work":     workWord,
+		"minus":    func(n int) int { return -n },
 		"add":      func(a, b int) int { return a + b },
 		"dict":     dict,
 		"fate":     fated,

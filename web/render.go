@@ -130,6 +130,7 @@ var dones = map[string]string{
 	"thawed":    "The session is thawed: what was held has passed.",
 	"approved":  "Your approval is signed and kept.",
 	"signed":    "Signed and kept.",
+	"rotated":   "Its file bears that out: the secret is rotated.",
 	"removed":   "Removed.",
 	"added":     "Added.",
 	"stage":     "The next stage has begun.",
@@ -168,6 +169,7 @@ func navOf(p gateway.Person, at string) []navItem {
 	add(all, "/targets", "Targets")
 	gap = all
 	add(all, "/suspensions", "Suspensions")
+	add(api.Holds(p, api.SeeSecrets), "/secrets", "Secrets")
 	add(api.Holds(p, api.Suspending), "/orders", "Signed orders")
 	add(api.Holds(p, api.Administer), "/tokens", "Tokens")
 	add(api.Holds(p, api.ReadEvents), "/events", "Events")

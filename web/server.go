@@ -113,6 +113,9 @@ var entries = []entry{
 	{"GET /tokens", staff, api.Administer, (*Server).tokens},
 	{"POST /tokens/{id}/remove", staff, api.Administer, (*Server).removeToken},
 
+	{"GET /secrets", staff, api.SeeSecrets, (*Server).secrets},
+	{"POST /secrets/{target}/{account}/rotated", staff, api.SeeSecrets, (*Server).rotated},
+
 	{"GET /recordings", staff, api.Review, (*Server).recordings},
 	{"GET /recordings/{id}", staff, api.Review, (*Server).recording},
 	{"GET /recordings/{id}/exchanges/{n}", staff, api.Review, (*Server).exchange},

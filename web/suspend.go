@@ -7,6 +7,7 @@ import (
 
 	"github.com/portcullis/portcullis/gateway"
 	"github.com/portcullis/portcullis/gateway/evidence"
+	"github.com/portcullis/portcullis/gateway/secrets"
 	"github.com/portcullis/portcullis/web/api"
 )
 
@@ -119,6 +120,7 @@ type report struct {
 	Ladder        *ladder              // how far it has come back; nil: it has not, or this is not what was lifted last
 	Plan          *ladder              // the stages of a restoration that is still to be signed
 	Proof         *evidence.Suspension // nil: it could not be gathered
+	Rotate        *secrets.WorkList    // nil: not for whoever looks, or it could not be told
 }
 
 func (s *Server) suspension(v *visit) error {
@@ -131,7 +133,7 @@ func (s *Server) suspension(v *visit) error {
 	if x.Report != nil {
 		d.count(*x.Report)
 	}
-	d.Proof = s.prove(v, x.ID)
+	d.Proof, d.Rotate = s.prove(v, x.ID), s.toRotate(v, x.ID)
 	if d.State, err = s.stateOfScope(v, x.Scope); err != nil {
 		return err
 	}
