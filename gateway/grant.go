@@ -45,6 +45,7 @@ type Request struct {
 	Account         string    `json:"account"`
 	Terms           Terms     `json:"terms"`
 	Reason          string    `json:"reason"`
+	Asker           string    `json:"asker,omitempty"`  // of a service account: the person who asked in its name
 	Ticket          string    `json:"ticket,omitempty"` // change ticket at the operator
 	Epochs          Epochs    `json:"epochs"`
 	Asked           time.Time `json:"asked"`

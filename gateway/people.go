@@ -52,13 +52,15 @@ var (
 	StaffRoles  = []Role{Approver, Responder, Reviewer, Auditor, Admin}
 )
 
-// Person is a human: of exactly one vendor, or of the staff (Vendor empty).
+// Person is a human: of exactly one vendor, or of the staff (Vendor empty). One
+// with a Service is none, but a vendor's service account.
 type Person struct {
 	Name      string    `json:"name"`
 	Title     string    `json:"title"` // as people call them: "Ana Ruiz"
 	Email     string    `json:"email,omitempty"`
 	Vendor    string    `json:"vendor,omitempty"`
 	Roles     []Role    `json:"roles"`
+	Service   *Service  `json:"service,omitempty"` // of a service account, and of nobody else
 	State     State     `json:"state"`
 	Epoch     uint64    `json:"epoch"`   // rises with each suspension and restoration of this person
 	Version   uint64    `json:"version"` // of the admission statement

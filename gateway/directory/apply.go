@@ -21,7 +21,7 @@ const (
 // Change is one entry of a file and what it comes to. Lines say it field by
 // field, for a person.
 type Change struct {
-	Kind   string   `json:"kind"` // "vendor", "person", "target"
+	Kind   string   `json:"kind"` // "vendor", "person", "service", "target"
 	Name   string   `json:"name"`
 	Action Action   `json:"action"`
 	Lines  []string `json:"lines,omitempty"`
@@ -68,6 +68,7 @@ func (d *Directory) plan(ctx context.Context, file []byte) ([]Change, error) {
 			c[b.Subject()] = !b.Removed
 		case *statement.PersonAdmit:
 			c[b.Subject()] = !b.Removed && b.Vendor == ""
+			c[ofVendor(b.Name, b.Vendor)] = !b.Removed && b.Vendor != "" && b.Service == nil
 		}
 	}
 	plan := make([]Change, 0, len(items))
@@ -104,8 +105,10 @@ func (d *Directory) planItem(ctx context.Context, e item, c coming) (Change, err
 		if err != nil {
 			return Change{}, err
 		}
-		if exists && !b.Removed && !head.Removed && head.Vendor != b.Vendor {
-			return Change{}, gateway.Invalid("vendor", "%s belongs to one vendor (or the staff) for good; admit the person there under another name", b.Name)
+		if !b.Removed && !head.Removed {
+			if err := stays(exists, &head, b); err != nil {
+				return Change{}, err
+			}
 		}
 		return settle(e, b.Removed, past{&head, exists, head.Removed}, func() (statement.Body, error) {
 			if b.Removed {
@@ -113,6 +116,9 @@ func (d *Directory) planItem(ctx context.Context, e item, c coming) (Change, err
 				b.Removed = true
 			}
 			b.Version, b.Previous = head.Version+1, head.Previous
+			if err := d.enrolled(ctx, b, exists, &head, c); err != nil {
+				return nil, err
+			}
 			if err := b.Check(); err != nil {
 				return nil, err
 			}

@@ -108,8 +108,11 @@ func (d *Directory) preparePerson(ctx context.Context, s statement.Signed, c tru
 	if err == nil {
 		err = follows(b.Subject(), b.Version, b.Previous, head.Version, head.Previous, head.Removed)
 	}
-	if err == nil && exists && head.Vendor != b.Vendor {
-		err = gateway.Invalid("vendor", "%s belongs to one vendor (or the staff) for good", b.Name)
+	if err == nil {
+		err = stays(exists, &head, b)
+	}
+	if err == nil {
+		err = d.enrolledStill(ctx, b, exists, &head)
 	}
 	if err == nil {
 		err = d.referPerson(ctx, b, nil)
@@ -118,13 +121,16 @@ func (d *Directory) preparePerson(ctx context.Context, s statement.Signed, c tru
 		return err
 	}
 	row := gateway.Person{
-		Name: b.Name, Title: b.Title, Email: b.Email, Vendor: b.Vendor, Roles: b.Roles, State: gateway.Active, Epoch: 1,
+		Name: b.Name, Title: b.Title, Email: b.Email, Vendor: b.Vendor, Roles: b.Roles, Service: b.Service, State: gateway.Active, Epoch: 1,
 		Version: b.Version, Statement: s.Digest, Changed: c.Statement.At,
 	}
 	if b.Removed {
 		row.State = gateway.Removed
 	}
 	e.done(b.Subject(), b.Version, b.Removed)
+	if b.Service != nil {
+		e.event.Detail["service"], e.event.Detail["owner"], e.event.Detail["key"] = "true", b.Service.Owner, b.Service.Pin()
+	}
 	e.row, e.put = row, func(tx Tx) error { return tx.PutPerson(row) }
 	return nil
 }

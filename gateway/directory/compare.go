@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/portcullis/portcullis/gateway"
 	"github.com/portcullis/portcullis/gateway/statement"
 )
 
@@ -21,8 +22,13 @@ func lines(b statement.Body) []line {
 			{"contract", quote(b.Contract)}, {"removed", flag(b.Removed)},
 		}
 	case *statement.PersonAdmit:
+		var s gateway.Service
+		if b.Service != nil {
+			s = *b.Service
+		}
 		return []line{
-			{"title", quote(b.Title)}, {"email", quote(b.Email)}, {"vendor", quote(b.Vendor)}, {"roles", list(b.Roles)}, {"removed", flag(b.Removed)},
+			{"title", quote(b.Title)}, {"email", quote(b.Email)}, {"vendor", quote(b.Vendor)}, {"roles", list(b.Roles)},
+			{"owner", quote(s.Owner)}, {"key", s.Key}, {"networks", list(s.Networks)}, {"removed", flag(b.Removed)},
 		}
 	case *statement.TargetDefine:
 		l := []line{

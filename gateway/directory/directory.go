@@ -78,6 +78,12 @@ func (d *Directory) People(ctx context.Context) ([]gateway.Person, error) {
 	return l, readError(err, "person", "")
 }
 
+// Services lists all service accounts by name, removed ones too.
+func (d *Directory) Services(ctx context.Context) ([]gateway.Person, error) {
+	l, err := d.store.Services(ctx)
+	return l, readError(err, "service account", "")
+}
+
 // Target reads a target's row.
 func (d *Directory) Target(ctx context.Context, name string) (gateway.Target, error) {
 	t, err := d.store.Target(ctx, name)

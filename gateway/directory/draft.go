@@ -52,8 +52,11 @@ func (d *Directory) DraftPerson(ctx context.Context, b statement.PersonAdmit) (*
 		return nil, err
 	}
 	b.Previous = head.Previous
-	if exists && head.Vendor != b.Vendor {
-		return nil, gateway.Invalid("vendor", "%s belongs to one vendor (or the staff) for good; admit the person there under another name", b.Name)
+	if err := stays(exists, &head, &b); err != nil {
+		return nil, err
+	}
+	if err := d.enrolled(ctx, &b, exists, &head, nil); err != nil {
+		return nil, err
 	}
 	if exists && !b.Removed && len(compare(&head, &b)) == 0 {
 		return nil, unchanged("person", b.Name)
@@ -128,7 +131,7 @@ func (d *Directory) personHead(ctx context.Context, name string) (statement.Pers
 		return statement.PersonAdmit{}, false, nil
 	}
 	return statement.PersonAdmit{
-		Name: p.Name, Title: p.Title, Email: p.Email, Vendor: p.Vendor, Roles: p.Roles,
+		Name: p.Name, Title: p.Title, Email: p.Email, Vendor: p.Vendor, Roles: p.Roles, Service: p.Service,
 		Version: p.Version, Previous: p.Statement, Removed: p.State == gateway.Removed,
 	}, true, err
 }

@@ -10,9 +10,10 @@ import (
 
 // The shape of the file, for writing; yaml.go and file.go read it.
 type fileOut struct {
-	Vendors []vendorOut `yaml:"vendors,omitempty"`
-	People  []personOut `yaml:"people,omitempty"`
-	Targets []targetOut `yaml:"targets,omitempty"`
+	Vendors  []vendorOut  `yaml:"vendors,omitempty"`
+	People   []personOut  `yaml:"people,omitempty"`
+	Services []serviceOut `yaml:"services,omitempty"`
+	Targets  []targetOut  `yaml:"targets,omitempty"`
 }
 
 type vendorOut struct {
@@ -30,6 +31,15 @@ type personOut struct {
 	Vendor string         `yaml:"vendor,omitempty"`
 	Staff  bool           `yaml:"staff,omitempty"`
 	Roles  []gateway.Role `yaml:"roles"`
+}
+
+type serviceOut struct {
+	Name     string   `yaml:"name"`
+	Title    string   `yaml:"title"`
+	Vendor   string   `yaml:"vendor"`
+	Owner    string   `yaml:"owner"`
+	Key      string   `yaml:"key"`
+	Networks []string `yaml:"networks,omitempty"`
 }
 
 type targetOut struct {
@@ -100,7 +110,15 @@ func (d *Directory) exportPeople(ctx context.Context, out *fileOut) error {
 		if err != nil {
 			return err
 		}
-		if p.State != gateway.Removed {
+		switch {
+		case p.State == gateway.Removed:
+		case p.Service != nil:
+			s := serviceOut{Name: p.Name, Title: p.Title, Vendor: p.Vendor, Owner: p.Service.Owner, Key: p.Service.Key}
+			for _, n := range p.Service.Networks {
+				s.Networks = append(s.Networks, n.String())
+			}
+			out.Services = append(out.Services, s)
+		default:
 			out.People = append(out.People, personOut{Name: p.Name, Title: p.Title, Email: p.Email, Vendor: p.Vendor, Staff: p.Staff(), Roles: p.Roles})
 		}
 	}

@@ -1,7 +1,9 @@
 package directory
 
 import (
+	"slices"
 	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v4"
 
@@ -12,31 +14,32 @@ import (
 // item is one entry of a file: a body without version and previous, and where
 // it stands.
 type item struct {
-	kind string // "vendor", "person", "target"
+	kind string // "vendor", "person", "service", "target"
 	name string
 	line int
 	body statement.Body
 }
 
-// readFile reads a file into its entries: vendors, then people, then targets,
+// readFile reads a file into its entries: vendors, people, services, targets,
 // each in the file's order. Two entries of one kind and name are an error.
 func readFile(file []byte) ([]item, error) {
 	root, err := loadTree(file)
 	if err != nil {
 		return nil, err
 	}
-	var vendors, people, targets []item
+	var vendors, people, services, targets []item
 	if err := mapping(root, "the file", map[string]field{
-		"vendors": entries(&vendors, readVendor),
-		"people":  entries(&people, readPerson),
-		"targets": entries(&targets, readTarget),
+		"vendors":  entries(&vendors, readVendor),
+		"people":   entries(&people, readPerson),
+		"services": entries(&services, readService),
+		"targets":  entries(&targets, readTarget),
 	}); err != nil {
 		return nil, err
 	}
-	all := append(append(vendors, people...), targets...)
+	all := slices.Concat(vendors, people, services, targets)
 	first := make(map[string]int)
 	for _, e := range all {
-		key := e.kind + " " + e.name
+		key := strings.Replace(e.body.Subject(), ":", " ", 1) // a person and a service account share their names
 		if err := gateway.CheckName(e.kind, e.name); err != nil {
 			return nil, lined(e.line, err)
 		}

@@ -33,6 +33,11 @@ func (m *memory) People(context.Context) ([]gateway.Person, error) {
 	return sorted(m, m.Store.People, func(a, b gateway.Person) int { return strings.Compare(a.Name, b.Name) })
 }
 
+func (m *memory) Services(ctx context.Context) ([]gateway.Person, error) {
+	l, err := m.People(ctx)
+	return slices.DeleteFunc(l, func(p gateway.Person) bool { return p.Service == nil }), err
+}
+
 func (m *memory) Targets(context.Context) ([]gateway.Target, error) {
 	return sorted(m, m.Store.Targets, func(a, b gateway.Target) int { return strings.Compare(a.Name, b.Name) })
 }

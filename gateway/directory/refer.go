@@ -3,6 +3,7 @@ package directory
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/portcullis/portcullis/gateway"
 	"github.com/portcullis/portcullis/gateway/statement"
@@ -18,13 +19,19 @@ func (d *Directory) referPerson(ctx context.Context, b *statement.PersonAdmit, c
 	if b.Vendor == "" || b.Removed {
 		return nil
 	}
-	return d.referVendor(ctx, b.Vendor, c)
+	if err := d.referVendor(ctx, b.Vendor, c); err != nil || b.Service == nil {
+		return err
+	}
+	return d.referOwner(ctx, b, c)
 }
 
 // referTarget holds a target's vendors and owner to those that exist.
 func (d *Directory) referTarget(ctx context.Context, b *statement.TargetDefine, c coming) error {
 	if b.Removed {
 		return nil
+	}
+	if b.Version == 1 && b.Kind_ == gateway.KindHTTPS && strings.HasPrefix(b.Name, gateway.ServicePrefix) {
+		return gateway.Invalid("target", "the name of a console does not begin with %s: service accounts reach console NAME at %sNAME", gateway.ServicePrefix, gateway.ServicePrefix)
 	}
 	for i, v := range b.Vendors {
 		if slices.Contains(b.Vendors[:i], v) {

@@ -16,6 +16,7 @@ type Store interface {
 	Vendors(ctx context.Context) ([]gateway.Vendor, error)
 	Person(ctx context.Context, name string) (gateway.Person, error)
 	People(ctx context.Context) ([]gateway.Person, error)
+	Services(ctx context.Context) ([]gateway.Person, error) // the service accounts among the people
 	Target(ctx context.Context, name string) (gateway.Target, error)
 	Targets(ctx context.Context) ([]gateway.Target, error)
 	// Update runs f in one transaction, durable when it returns nil.

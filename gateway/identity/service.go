@@ -183,6 +183,9 @@ func (s *Service) stand(ctx context.Context, name string) (standing, error) {
 	if p.State != gateway.Active {
 		return st, closed("person "+p.Name, p.State)
 	}
+	if p.Service != nil {
+		return st, gateway.Refused("service-account", "enrol the key of a service account with its admission", "%s is a service account: no person signs in as it", p.Name)
+	}
 	if p.Staff() {
 		return st, nil
 	}

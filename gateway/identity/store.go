@@ -37,6 +37,9 @@ type Store interface {
 type Tx interface {
 	audit.Tx
 	PutStatement(s statement.Signed) error
+	// UseServiceToken uses up a service account's token, known by a digest, until
+	// it expires; gateway.ErrUsed if it was used.
+	UseServiceToken(token gateway.Digest, expires, now time.Time) error
 	PutAuthenticator(a gateway.Authenticator) error // gateway.ErrUsed if the credential id was ever enrolled
 	RemoveAuthenticator(credential string, at time.Time) error
 	// SetCounter moves the signature counter by compare-and-swap;

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/portcullis/portcullis/gateway"
@@ -39,14 +40,14 @@ func (m *Manager) Open(ctx context.Context, o Opening) (*Live, error) {
 }
 
 func (m *Manager) open(ctx context.Context, o Opening) (*Live, error) {
-	body, err := boundTo(o)
+	vendor, err := boundTo(o)
 	if err != nil {
 		return nil, err
 	}
-	if err := m.Admits(body.Vendor); err != nil {
+	if err := m.Admits(vendor); err != nil {
 		return nil, err
 	}
-	if err := m.consume(ctx, o, body); err != nil {
+	if err := m.consume(ctx, o, vendor); err != nil {
 		return nil, err
 	}
 	ent, err := m.access.Entitle(ctx, o.Grant, o.Touch)
@@ -54,6 +55,9 @@ func (m *Manager) open(ctx context.Context, o Opening) (*Live, error) {
 		return nil, err
 	}
 	if err := m.fits(o, ent); err != nil {
+		return nil, err
+	}
+	if ent.Abilities, err = m.left(ctx, ent); err != nil {
 		return nil, err
 	}
 	l := m.newLive(o, ent)
@@ -71,33 +75,40 @@ func (m *Manager) open(ctx context.Context, o Opening) (*Live, error) {
 	if err := m.again(ctx, l); err != nil {
 		return nil, err
 	}
+	if err := m.alone(ctx, l); err != nil {
+		return nil, err
+	}
 	l.admitted.Store(true)
 	m.publish(l.Session())
 	return l, nil
 }
 
-// boundTo reads the touch and holds it to the transport that it comes in on.
-func boundTo(o Opening) (*statement.Open, error) {
+// boundTo reads the touch and holds it to the transport that it comes in on. It
+// answers with the vendor.
+func boundTo(o Opening) (string, error) {
 	_, b, err := o.Touch.Parse()
 	if err != nil {
-		return nil, &gateway.Error{Code: gateway.CodeRefused, Rule: "touch", Text: "the touch that came with this connection cannot be read", Next: "connect again", Cause: err}
+		return "", &gateway.Error{Code: gateway.CodeRefused, Rule: "touch", Text: "the touch that came with this connection cannot be read", Next: "connect again", Cause: err}
+	}
+	if s, is := b.(*statement.ServiceOpen); is {
+		return s.Vendor, provenFor(o, s)
 	}
 	body, ok := b.(*statement.Open)
 	switch {
 	case !ok:
-		return nil, gateway.Refused("touch", "connect again and touch for this session", "the touch agrees to something else than opening a session")
+		return "", gateway.Refused("touch", "connect again and touch for this session", "the touch agrees to something else than opening a session")
 	case body.Grant != o.Grant || body.Person != o.Person:
-		return nil, gateway.Refused("touch", "connect again and touch for this session", "the touch is for another grant or another person")
+		return "", gateway.Refused("touch", "connect again and touch for this session", "the touch is for another grant or another person")
 	case o.Ticket && body.Binding != statement.BindLogin,
 		!o.Ticket && (body.Binding != statement.BindSSH || o.Transport == "" || body.Transport != o.Transport):
-		return nil, gateway.Refused("touch", "connect again and touch for this connection", "the touch is bound to another connection than this one")
+		return "", gateway.Refused("touch", "connect again and touch for this connection", "the touch is bound to another connection than this one")
 	}
-	return body, nil
+	return body.Vendor, nil
 }
 
 // consume uses the touch up, for ever, before anything else happens: of two
 // connections that bring the same one, one gets no further than this.
-func (m *Manager) consume(ctx context.Context, o Opening, body *statement.Open) error {
+func (m *Manager) consume(ctx context.Context, o Opening, vendor string) error {
 	err := m.store.Update(ctx, func(tx Tx) error {
 		if !o.Ticket {
 			if err := tx.PutStatement(o.Touch); err != nil {
@@ -107,7 +118,7 @@ func (m *Manager) consume(ctx context.Context, o Opening, body *statement.Open) 
 		if err := tx.UseTouch(o.Touch.Digest); err != nil {
 			return err
 		}
-		_, vendorActive, personActive, err := tx.Epochs(body.Vendor, body.Person)
+		_, vendorActive, personActive, err := tx.Epochs(vendor, o.Person)
 		if err != nil {
 			return err
 		}
@@ -144,26 +155,31 @@ func (m *Manager) fits(o Opening, e Entitlement) error {
 	case !o.Until.IsZero() && !now.Before(o.Until):
 		return credentialEnded()
 	}
-	return fromNetworks(e.Vendor, o.Source)
+	if s := e.Person.Service; s != nil && !within(s.Networks, o.Source) {
+		return gateway.Refused("networks", "connect from one of the networks on file, or ask the operator to add yours", "service account %s does not connect from %s", e.Person.Name, o.Source)
+	}
+	if !within(e.Vendor.Networks, o.Source) {
+		return gateway.Refused("networks", "connect from one of the networks on file, or ask the operator to add yours", "people of vendor %s do not connect from %s", e.Vendor.Name, o.Source)
+	}
+	return nil
 }
 
 func credentialEnded() *gateway.Ended {
 	return &gateway.Ended{Reason: gateway.EndWindow, Detail: "the SSH certificate that you connected with has run out; get another with portcullis login"}
 }
 
-func fromNetworks(v gateway.Vendor, source string) error {
-	if len(v.Networks) == 0 {
-		return nil
+// within reports whether an address is of one of the networks; of none is every
+// address.
+func within(networks []netip.Prefix, source string) bool {
+	if len(networks) == 0 {
+		return true
 	}
-	if ap, err := netip.ParseAddrPort(source); err == nil {
-		addr := ap.Addr().Unmap().WithZone("")
-		for _, n := range v.Networks {
-			if n.Contains(addr) {
-				return nil
-			}
-		}
+	ap, err := netip.ParseAddrPort(source)
+	if err != nil {
+		return false
 	}
-	return gateway.Refused("networks", "connect from one of the networks on file, or ask the operator to add yours", "people of vendor %s do not connect from %s", v.Name, source)
+	addr := ap.Addr().Unmap().WithZone("")
+	return slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(addr) })
 }
 
 // announce checks the epochs and writes row and event, in one transaction: the

@@ -20,6 +20,8 @@ type Filter struct {
 type Store interface {
 	Session(ctx context.Context, id string) (gateway.Session, error)
 	Sessions(ctx context.Context, f Filter) ([]gateway.Session, error)
+	// Passed adds up the bytes of the sessions under a grant that have ended.
+	Passed(ctx context.Context, grant string) (in, out int64, err error)
 	Update(ctx context.Context, f func(Tx) error) error
 }
 

@@ -46,6 +46,17 @@ func (s *memStore) Session(_ context.Context, id string) (gateway.Session, error
 	return r, nil
 }
 
+func (s *memStore) Passed(_ context.Context, grant string) (in, out int64, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.rows {
+		if r.Grant == grant && r.State == gateway.SessionEnded {
+			in, out = in+r.BytesIn, out+r.BytesOut
+		}
+	}
+	return in, out, s.down
+}
+
 func (s *memStore) Sessions(_ context.Context, f session.Filter) ([]gateway.Session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

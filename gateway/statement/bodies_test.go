@@ -1,8 +1,10 @@
 package statement
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/portcullis/portcullis/gateway"
 )
@@ -69,6 +71,54 @@ func TestPersonAdmitKeepsVendorAndStaffApart(t *testing.T) {
 		change(&b)
 		if err := b.Check(); !gateway.IsCode(err, gateway.CodeInvalid) {
 			t.Errorf("%s: %v, want it refused", name, err)
+		}
+	}
+}
+
+func TestServiceAccountsAreAdmitted(t *testing.T) {
+	pin := "sha256:" + strings.Repeat("ab", 32)
+	good := func() *PersonAdmit {
+		return &PersonAdmit{Name: "nightly", Title: "Nightly pull", Vendor: "acme", Roles: []gateway.Role{gateway.ServiceAccount}, Version: 1,
+			Service: &gateway.Service{Owner: "ana", Key: pin, Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/25")}, Epochs: gateway.Epochs{Vendor: 1, Person: 1}}}
+	}
+	const says = "Admit service account nightly (Nightly pull) of vendor acme, without a person behind it. It proves itself by a client certificate with the key " +
+		"sha256:abababababababababababababababababababababababababababababababab, from 192.0.2.0/25. ana answers for it. Version 1."
+	if err := good().Check(); err != nil || good().Sentence() != says {
+		t.Fatalf("%v: %s", err, good().Sentence())
+	}
+	for name, change := range map[string]func(*PersonAdmit){
+		"of the staff":           func(b *PersonAdmit) { b.Vendor = "" },
+		"an engineer too":        func(b *PersonAdmit) { b.Roles = append(b.Roles, gateway.Engineer) },
+		"an engineer":            func(b *PersonAdmit) { b.Roles = []gateway.Role{gateway.Engineer} },
+		"the role without it":    func(b *PersonAdmit) { b.Service = nil },
+		"an address":             func(b *PersonAdmit) { b.Email = "a@acme.example" },
+		"its own owner":          func(b *PersonAdmit) { b.Service.Owner = b.Name },
+		"nobody's":               func(b *PersonAdmit) { b.Service.Owner = "" },
+		"no key":                 func(b *PersonAdmit) { b.Service.Key = "" },
+		"no epoch":               func(b *PersonAdmit) { b.Service.Epochs.Person = 0 },
+		"a network with bits":    func(b *PersonAdmit) { b.Service.Networks = []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24")} },
+		"the same one twice":     func(b *PersonAdmit) { b.Service.Networks = append(b.Service.Networks, b.Service.Networks[0]) },
+		"a version from nowhere": func(b *PersonAdmit) { b.Version = 2 },
+	} {
+		b := good()
+		change(b)
+		if err := b.Check(); !gateway.IsCode(err, gateway.CodeInvalid) {
+			t.Errorf("%s: %v, want it refused", name, err)
+		}
+	}
+	open := ServiceOpen{Grant: gateway.NewID("grt", time.Now()), Person: "nightly", Vendor: "acme", Target: "historian", Account: "api", From: gateway.Instant(time.Now()), To: gateway.Instant(time.Now()),
+		Proof: ByToken, Key: pin, Source: "192.0.2.1:5"}
+	if err := open.Check(); err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*ServiceOpen){
+		"by nothing": func(b *ServiceOpen) { b.Proof = "" }, "by no key": func(b *ServiceOpen) { b.Key = "" }, "from nowhere": func(b *ServiceOpen) { b.Source = "" },
+		"by a whole key": func(b *ServiceOpen) { b.Key = "spki:MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=" },
+	} {
+		b := open
+		change(&b)
+		if err := b.Check(); !gateway.IsCode(err, gateway.CodeInvalid) {
+			t.Errorf("opened %s: %v, want it refused", name, err)
 		}
 	}
 }

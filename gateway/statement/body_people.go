@@ -56,14 +56,15 @@ func (b *VendorAdmit) Check() error {
 
 // PersonAdmit admits a person with roles, changes them, or removes the person.
 type PersonAdmit struct {
-	Name     string         `json:"name"`
-	Title    string         `json:"title"`
-	Email    string         `json:"email,omitempty"`
-	Vendor   string         `json:"vendor,omitempty"` // empty: the operator's staff
-	Roles    []gateway.Role `json:"roles"`
-	Version  uint64         `json:"version"`
-	Previous gateway.Digest `json:"previous,omitzero"`
-	Removed  bool           `json:"removed,omitempty"`
+	Name     string           `json:"name"`
+	Title    string           `json:"title"`
+	Email    string           `json:"email,omitempty"`
+	Vendor   string           `json:"vendor,omitempty"` // empty: the operator's staff
+	Roles    []gateway.Role   `json:"roles"`
+	Service  *gateway.Service `json:"service,omitempty"` // of a service account
+	Version  uint64           `json:"version"`
+	Previous gateway.Digest   `json:"previous,omitzero"`
+	Removed  bool             `json:"removed,omitempty"`
 }
 
 func (b *PersonAdmit) Kind() Kind { return KindPerson }
@@ -72,6 +73,9 @@ func (b *PersonAdmit) Subject() string { return "person:" + b.Name }
 
 // Sentence implements Body.
 func (b *PersonAdmit) Sentence() string {
+	if b.Service != nil && !b.Removed {
+		return b.serviceSentence()
+	}
 	of := "of the staff"
 	if b.Vendor != "" {
 		of = "of vendor " + b.Vendor
@@ -79,6 +83,9 @@ func (b *PersonAdmit) Sentence() string {
 	mail := ""
 	if b.Email != "" {
 		mail = ", " + b.Email
+	}
+	if b.Service != nil {
+		return fmt.Sprintf("Remove service account %s (%s), %s, for good. Version %d.", b.Name, b.Title, of, b.Version)
 	}
 	if b.Removed {
 		return fmt.Sprintf("Remove %s (%s), %s, for good. Version %d.", b.Name, b.Title, of, b.Version)
@@ -90,6 +97,10 @@ func (b *PersonAdmit) Sentence() string {
 func (b *PersonAdmit) Check() error {
 	if b.Name == Machine {
 		return gateway.Invalid("person", "the name %q stands for the machine itself; choose another", Machine)
+	}
+	if b.Service != nil {
+		return first(gateway.CheckName("person", b.Name), gateway.CheckNeeded("title", b.Title, gateway.MaxTitle, false),
+			gateway.CheckName("vendor", b.Vendor), version(b.Version, b.Previous), b.checkService())
 	}
 	allowed, half := gateway.StaffRoles, "the staff"
 	if b.Vendor != "" {

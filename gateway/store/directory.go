@@ -83,6 +83,11 @@ func (s directoryStore) People(ctx context.Context) ([]gateway.Person, error) {
 	return many(ctx, &s.db.reads, people, "ORDER BY name")
 }
 
+// Services implements directory.Store.
+func (s names) Services(ctx context.Context) ([]gateway.Person, error) {
+	return many(ctx, &s.db.reads, people, "WHERE service <> 'null' ORDER BY name")
+}
+
 func (s directoryStore) Targets(ctx context.Context) ([]gateway.Target, error) {
 	return many(ctx, &s.db.reads, targets, "ORDER BY name")
 }

@@ -187,3 +187,12 @@ func (tx *Tx) DeleteLogins(person string) (int, error) {
 func (tx *Tx) BindSubject(provider, subject, person string) error {
 	return tx.touch(gateway.ErrUsed, "INSERT INTO subjects (provider, subject, person) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", provider, subject, person)
 }
+
+// UseServiceToken implements identity.Tx. Those that have expired are forgotten with it:
+// they prove nothing any more.
+func (tx *Tx) UseServiceToken(token gateway.Digest, expires, now time.Time) error {
+	if _, err := tx.exec("DELETE FROM service_tokens WHERE expires < $1", micros(now)); err != nil {
+		return err
+	}
+	return tx.touch(gateway.ErrUsed, "INSERT INTO service_tokens (digest, expires) VALUES ($1, $2) ON CONFLICT DO NOTHING", token.String(), micros(expires))
+}

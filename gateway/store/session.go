@@ -32,6 +32,11 @@ func (s sessionStore) Sessions(ctx context.Context, f session.Filter) ([]gateway
 	return many(ctx, &s.db.reads, sessions, w.text, w.args...)
 }
 
+func (s sessionStore) Passed(ctx context.Context, grant string) (in, out int64, err error) {
+	err = s.db.reads.each(ctx, []any{&in, &out}, func() {}, "SELECT CAST(COALESCE(SUM(bytes_in), 0) AS BIGINT), CAST(COALESCE(SUM(bytes_out), 0) AS BIGINT) FROM sessions WHERE grant_id = $1 AND state = $2", grant, string(gateway.SessionEnded))
+	return in, out, err
+}
+
 func (s sessionStore) Update(ctx context.Context, f func(session.Tx) error) error {
 	return s.db.update(ctx, func(tx *Tx) error { return f(tx) })
 }

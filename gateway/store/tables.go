@@ -20,8 +20,8 @@ var vendors = newTable("vendors", "name title networks contact contract state ep
 	return []any{&v.Name, &v.Title, jsonText{&v.Networks}, &v.Contact, &v.Contract, &v.State, whole{&v.Epoch}, whole{&v.Version}, digest{&v.Statement}, instant{&v.Changed}}
 })
 
-var people = newTable("people", "name title email vendor roles state epoch version statement changed", func(p *gateway.Person) []any {
-	return []any{&p.Name, &p.Title, &p.Email, &p.Vendor, jsonText{&p.Roles}, &p.State, whole{&p.Epoch}, whole{&p.Version}, digest{&p.Statement}, instant{&p.Changed}}
+var people = newTable("people", "name title email vendor roles service state epoch version statement changed", func(p *gateway.Person) []any {
+	return []any{&p.Name, &p.Title, &p.Email, &p.Vendor, jsonText{&p.Roles}, jsonText{&p.Service}, &p.State, whole{&p.Epoch}, whole{&p.Version}, digest{&p.Statement}, instant{&p.Changed}}
 })
 
 var targets = newTable("targets", "name title kind address zone impact owner vendors host_keys accounts legacy https version removed statement changed", func(t *gateway.Target) []any {
@@ -46,10 +46,10 @@ var logins = newTable("logins", "hash id person method binding source vendor_epo
 	return []any{digest{&l.Hash}, &l.ID, &l.Person, &l.Method, digest{&l.Binding}, &l.Source, whole{&l.Epochs.Vendor}, whole{&l.Epochs.Person}, instant{&l.Made}, instant{&l.Seen}}
 })
 
-var requests = newTable("requests", "id person vendor target target_statement account starts ends length abilities reason ticket vendor_epoch person_epoch asked lapse digest document state needs roles closed closed_by word version", func(r *gateway.Request) []any {
+var requests = newTable("requests", "id person vendor target target_statement account starts ends length abilities reason ticket vendor_epoch person_epoch asked lapse digest document state needs roles closed closed_by word version asker", func(r *gateway.Request) []any {
 	return []any{&r.ID, &r.Person, &r.Vendor, &r.Target, digest{&r.TargetStatement}, &r.Account, instant{&r.Terms.From}, instant{&r.Terms.To}, &r.Terms.Length, jsonText{&r.Terms.Abilities},
 		&r.Reason, &r.Ticket, whole{&r.Epochs.Vendor}, whole{&r.Epochs.Person}, instant{&r.Asked}, instant{&r.Lapse}, digest{&r.Digest}, blob{&r.Document},
-		&r.State, &r.Needs, jsonText{&r.Roles}, instant{&r.Closed}, &r.ClosedBy, &r.Word, whole{&r.Version}}
+		&r.State, &r.Needs, jsonText{&r.Roles}, instant{&r.Closed}, &r.ClosedBy, &r.Word, whole{&r.Version}, &r.Asker}
 })
 
 var approvals = newTable("approvals", "request person starts ends length abilities statement made", func(a *gateway.Approval) []any {

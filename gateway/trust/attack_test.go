@@ -318,7 +318,7 @@ var personAttacks = []attack{
 	{name: "person: raises himself", ask: person("eve"), want: "only admin", edit: func(w *trusttest.World) {
 		w.Do("eve", w.Person("eve", "acme", gateway.Engineer, gateway.Nominator))
 	}},
-	{name: "person: changes vendor by a true signature", ask: person("eve"), want: "changes vendor in version 2", edit: func(w *trusttest.World) {
+	{name: "person: changes vendor by a true signature", ask: person("eve"), want: "changes vendor, or whether it is a service account, in version 2", edit: func(w *trusttest.World) {
 		w.Do(trusttest.Admin, w.Person("eve", "", gateway.Approver))
 	}},
 	{name: "person: admitted by an approver", ask: person("eve"), want: "only admin", edit: func(w *trusttest.World) {

@@ -33,6 +33,8 @@ func bodies(w *trusttest.World) map[statement.Kind]statement.Body {
 		statement.KindOpen: &statement.Open{Grant: gateway.NewID("grt", now), Request: ask, Person: "eve", Vendor: "acme", Target: "plc-1", Account: "ops",
 			Abilities: shell, From: now, To: now.Add(time.Hour), Binding: statement.BindSSH, Transport: "00ff", Source: "192.0.2.1:1", Code: "K7-4Q2"},
 		statement.KindSuspend: &statement.Suspend{ID: gateway.NewID("sus", now), Scope: ofVendor, Epoch: 2, Reason: "breach"},
+		statement.KindServiceOpen: &statement.ServiceOpen{Grant: gateway.NewID("grt", now), Request: ask, Person: "eve", Vendor: "acme", Target: "plc-1", Account: "ops",
+			Abilities: shell, From: now, To: now.Add(time.Hour), Proof: statement.ByToken, Key: "sha256:" + strings.Repeat("0", 64), Source: "192.0.2.1:1"},
 		statement.KindRestore: &statement.Restore{Suspension: gateway.NewID("sus", now), Scope: ofVendor, Epoch: 3, Report: ask, Reason: "clean"},
 	}
 }
@@ -45,17 +47,18 @@ func TestWhoMaySignWhat(t *testing.T) {
 	w.Enrol("rita")
 	const machine = statement.Machine
 	may := map[statement.Kind][]string{
-		statement.KindVendor:    {machine, "ada"},
-		statement.KindPerson:    {machine, "ada"},
-		statement.KindTarget:    {machine, "ada"},
-		statement.KindInvite:    {machine, "ada"},
-		statement.KindKeyRemove: {machine, "ada", "eve"},
-		statement.KindSSHKey:    {"eve"},
-		statement.KindSSHRemove: {machine, "ada", "eve"},
-		statement.KindApprove:   {"ada", "ben", "rosa", "rita"},
-		statement.KindOpen:      {"eve"},
-		statement.KindSuspend:   {machine, "ada", "rosa"},
-		statement.KindRestore:   {machine, "ada", "ben", "rosa"},
+		statement.KindVendor:      {machine, "ada"},
+		statement.KindPerson:      {machine, "ada"},
+		statement.KindTarget:      {machine, "ada"},
+		statement.KindInvite:      {machine, "ada"},
+		statement.KindKeyRemove:   {machine, "ada", "eve"},
+		statement.KindSSHKey:      {"eve"},
+		statement.KindSSHRemove:   {machine, "ada", "eve"},
+		statement.KindApprove:     {"ada", "ben", "rosa", "rita"},
+		statement.KindOpen:        {"eve"},
+		statement.KindServiceOpen: {machine},
+		statement.KindSuspend:     {machine, "ada", "rosa"},
+		statement.KindRestore:     {machine, "ada", "ben", "rosa"},
 	}
 	for kind, body := range bodies(w) {
 		for _, who := range []string{machine, "ada", "ben", "rosa", "rita", "eve", "otto"} {

@@ -14,7 +14,7 @@ type ed struct {
 	version  uint64
 	previous gateway.Digest
 	removed  bool
-	half     string // the vendor of a person: it may not change
+	half     string // the vendor of a person, and whether it is a service account: they may not change
 }
 
 // edition reads a body as a version; the zero ed says that it is none.
@@ -23,7 +23,11 @@ func edition(b statement.Body) ed {
 	case *statement.VendorAdmit:
 		return ed{b.Subject(), b.Version, b.Previous, b.Removed, ""}
 	case *statement.PersonAdmit:
-		return ed{b.Subject(), b.Version, b.Previous, b.Removed, b.Vendor}
+		half := b.Vendor
+		if b.Service != nil {
+			half += " service"
+		}
+		return ed{b.Subject(), b.Version, b.Previous, b.Removed, half}
 	case *statement.TargetDefine:
 		return ed{b.Subject(), b.Version, b.Previous, b.Removed, ""}
 	}
@@ -55,7 +59,7 @@ func (w *walk) history(subject string, head gateway.Digest, version uint64) (his
 		case above.version > 0 && e.removed:
 			return nil, broken("%s was removed for good by version %d and cannot have a version %d", subject, e.version, above.version)
 		case above.version > 0 && e.half != above.half:
-			return nil, broken("%s changes vendor in version %d, which no statement can do", subject, above.version)
+			return nil, broken("%s changes vendor, or whether it is a service account, in version %d, which no statement can do", subject, above.version)
 		}
 		h[i], above, head = f, e, e.previous
 	}

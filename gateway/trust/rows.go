@@ -107,6 +107,7 @@ func (w *walk) readPerson(name string) (*person, error) {
 	field := differs(
 		diff{"name", row.Name == b.Name && row.Name == name}, diff{"title", row.Title == b.Title}, diff{"email", row.Email == b.Email},
 		diff{"vendor", row.Vendor == b.Vendor}, diff{"roles", slices.Equal(row.Roles, b.Roles)},
+		diff{"service account", reflect.DeepEqual(row.Service, b.Service)},
 	)
 	if field == "" {
 		p.row.State, field = stand(row.State, row.Epoch, p.life, b.Removed)

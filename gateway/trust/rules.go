@@ -37,6 +37,8 @@ func ruleOf(k statement.Kind) rule {
 		return rule{roles: gateway.StaffRoles} // which of them, policy says
 	case statement.KindOpen:
 		return rule{self: true, sshKey: true}
+	case statement.KindServiceOpen:
+		return rule{machine: true}
 	case statement.KindSSHKey, statement.KindSSHCert, statement.KindEnrol:
 		return rule{self: true}
 	}
@@ -64,8 +66,11 @@ func subject(b statement.Body) string {
 }
 
 // allows reports whether a person of that vendor (empty: staff) with those
-// roles may sign the body.
+// roles may sign the body. A service account signs nothing.
 func (r rule) allows(b statement.Body, name, vendor string, roles []gateway.Role) bool {
+	if slices.Contains(roles, gateway.ServiceAccount) {
+		return false
+	}
 	if r.self && name != "" && subject(b) == name {
 		return true
 	}

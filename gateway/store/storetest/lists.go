@@ -61,6 +61,21 @@ func lists(t *testing.T, db *store.DB) {
 			t.Errorf("%s: %d sessions, want %d: %v", name, len(list), f.want, err)
 		}
 	}
+	ended := session(9, "ana", "acme")
+	ended.Grant, ended.State = "grt_9", gateway.SessionEnded
+	going := session(10, "ana", "acme")
+	going.Grant = "grt_9"
+	more := ended
+	more.ID = id("ses", 11)
+	ok(t, db.Session().Update(ctx, func(tx sessionTx) error {
+		return errors.Join(tx.PutSession(ended), tx.PutSession(going), tx.PutSession(more))
+	}))
+	if in, out, err := db.Session().Passed(ctx, "grt_9"); err != nil || in != 2*ended.BytesIn || out != 2*ended.BytesOut {
+		t.Errorf("passed under a grant: %d in, %d out, %v", in, out, err)
+	}
+	if in, out, err := db.Session().Passed(ctx, "grt_none"); err != nil || in+out != 0 {
+		t.Errorf("passed under none: %d in, %d out, %v", in, out, err)
+	}
 }
 
 func due(t *testing.T, db *store.DB) {

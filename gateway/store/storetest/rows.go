@@ -3,6 +3,7 @@ package storetest
 import (
 	"crypto/ed25519"
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -35,8 +36,14 @@ func rowsReadBack(t *testing.T, db *store.DB) {
 	sus := gateway.Suspension{ID: id("sus", 1), Scope: gateway.Scope{Kind: gateway.ScopeVendor, Name: "acme"}, Epoch: 2, Reason: "breach", By: "olga", Statement: mark("s"), Ordered: began,
 		Report: &gateway.Report{Verdict: gateway.Pass, Ordered: began, Nodes: []gateway.NodeReport{{Node: "node-1", Answered: true}}}}
 	s := signed(t, suspend(2, sus.Scope))
+	req.Asker = "olga"
+	svc := person("nightly", "acme")
+	svc.Email, svc.Roles = "", []gateway.Role{gateway.ServiceAccount}
+	svc.Service = &gateway.Service{Owner: "ana", Key: "sha256:00", Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/25")}, Epochs: gateway.Epochs{Vendor: 1, Person: 1}}
 
-	ok(t, db.Directory().Update(ctx, func(tx directoryTx) error { return errors.Join(tx.PutVendor(bare), tx.PutStatement(s)) }))
+	ok(t, db.Directory().Update(ctx, func(tx directoryTx) error {
+		return errors.Join(tx.PutVendor(bare), tx.PutPerson(svc), tx.PutStatement(s))
+	}))
 	ok(t, db.Identity().Update(ctx, func(tx identityTx) error {
 		return errors.Join(tx.PutAuthenticator(auth), tx.PutSSHKey(key), tx.PutInvitation(inv), tx.PutLogin(lg), tx.BindSubject("idp", "sub", "ana"))
 	}))
@@ -47,6 +54,8 @@ func rowsReadBack(t *testing.T, db *store.DB) {
 	ok(t, db.KillSwitch().Update(ctx, func(tx killswitchTx) error { return tx.PutSuspension(sus) }))
 
 	check(t, "vendor", bare)(db.Directory().Vendor(ctx, "bare"))
+	check(t, "service account", svc)(db.Trust().Person(ctx, "nightly"))
+	check(t, "service accounts", []gateway.Person{svc})(db.Directory().Services(ctx))
 	check(t, "vendor", vendor("acme"))(db.Trust().Vendor(ctx, "acme"))
 	check(t, "person", person("ana", "acme"))(db.Directory().Person(ctx, "ana"))
 	check(t, "target", target("relay-7"))(db.Directory().Target(ctx, "relay-7"))
@@ -188,6 +197,9 @@ func usedOnce(t *testing.T, db *store.DB) {
 		"invitation": {gateway.ErrUsed, func() error {
 			return db.Identity().Update(ctx, func(tx identityTx) error { return tx.UseInvitation(inv.ID, began) })
 		}},
+		"service account's token": {gateway.ErrUsed, func() error {
+			return db.Identity().Update(ctx, func(tx identityTx) error { return tx.UseServiceToken(mark("jti"), began.Add(time.Minute), began) })
+		}},
 		"ticket": {gateway.ErrNotFound, func() error {
 			return db.Access().Update(ctx, func(tx accessTx) error { _, err := tx.TakeTicket("ana", "grt_1", "", began); return err })
 		}},
@@ -204,6 +216,11 @@ func usedOnce(t *testing.T, db *store.DB) {
 			t.Errorf("%s was used by %d of 50, want 1", what, len(won))
 		}
 	}
+	again := func(now time.Time) error {
+		return db.Identity().Update(ctx, func(tx identityTx) error { return tx.UseServiceToken(mark("jti"), now.Add(time.Minute), now) })
+	}
+	want(t, "a token at its last moment", again(began.Add(time.Minute)), gateway.ErrUsed)
+	ok(t, again(began.Add(time.Minute+time.Microsecond))) // it has expired, and is judged by that
 	ticket.Via = "lgn_1"
 	ok(t, db.Access().Update(ctx, func(tx accessTx) error { return tx.PutTicket(ticket) }))
 	other := db.Access().Update(ctx, func(tx accessTx) error { _, err := tx.TakeTicket("ana", "grt_1", "lgn_2", began); return err })

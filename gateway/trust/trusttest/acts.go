@@ -3,6 +3,8 @@ package trusttest
 import (
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
 	"time"
 
 	"github.com/portcullis/portcullis/gateway"
@@ -26,6 +28,25 @@ func (w *World) Person(name, vendor string, roles ...gateway.Role) *statement.Pe
 		Name: name, Title: "Person " + name, Email: name + "@example.com", Vendor: vendor, Roles: roles,
 		Version: row.Version + 1, Previous: row.Statement,
 	}
+}
+
+// Serve has the machine admit a service account of the world's vendor, with a
+// fresh key, or give it another.
+func (w *World) Serve(name string) (*statement.PersonAdmit, ed25519.PrivateKey) {
+	w.T.Helper()
+	pub, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(pub)
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	b := w.Person(name, Vendor, gateway.ServiceAccount)
+	b.Email = ""
+	b.Service = &gateway.Service{Owner: Engineer, Key: "spki:" + base64.StdEncoding.EncodeToString(der), Epochs: gateway.Epochs{Vendor: w.Store.Vendors[Vendor].Epoch, Person: max(1, w.Store.People[name].Epoch)}}
+	w.Do(statement.Machine, b)
+	return b, private
 }
 
 // Epochs are the person's present epochs by the rows.

@@ -38,7 +38,7 @@ func (s *Store) write(d gateway.Digest, st statement.Statement, body statement.B
 		s.Vendors[b.Name] = row
 	case *statement.PersonAdmit:
 		row := gateway.Person{
-			Name: b.Name, Title: b.Title, Email: b.Email, Vendor: b.Vendor, Roles: b.Roles, State: gateway.Active,
+			Name: b.Name, Title: b.Title, Email: b.Email, Vendor: b.Vendor, Roles: b.Roles, Service: b.Service, State: gateway.Active,
 			Epoch: 1, Version: b.Version, Statement: d, Changed: st.At,
 		}
 		if old, ok := s.People[b.Name]; ok {

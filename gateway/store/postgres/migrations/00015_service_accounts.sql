@@ -1,0 +1,16 @@
+-- Service accounts: what one has instead of a FIDO2 key (of people null), who
+-- asked in its name, and the tokens that it has used, by their digest.
+
+-- +goose Up
+ALTER TABLE people ADD COLUMN service TEXT COLLATE "C" NOT NULL DEFAULT 'null';
+CREATE INDEX people_service ON people (name) WHERE service <> 'null';
+ALTER TABLE requests ADD COLUMN asker TEXT COLLATE "C" NOT NULL DEFAULT '';
+CREATE TABLE service_tokens (
+    digest  TEXT COLLATE "C" PRIMARY KEY,
+    expires BIGINT NOT NULL
+);
+CREATE INDEX service_tokens_expires ON service_tokens (expires);
+
+-- +goose Down
+-- There is no way down: the log and the statements are kept for ever.
+SELECT 1;
