@@ -31,7 +31,7 @@ func (v *Vault) HAR(ctx context.Context, w io.Writer, session string, typed bool
 		return err
 	}
 	b := bufio.NewWriter(w)
-	a := &archive{w: b, info: info, open: map[uint32]*harEntry{}}
+	a := &archive{w: b, info: info}
 	a.print(`{"log":{"version":"1.2","creator":`)
 	a.json(map[string]string{"name": "Portcullis", "version": "1"})
 	a.print(`,"comment":`)
@@ -52,12 +52,11 @@ func (v *Vault) HAR(ctx context.Context, w io.Writer, session string, typed bool
 
 // archive writes one HAR file; the first error is kept.
 type archive struct {
+	unended[uint32, harEntry]
 	w       *bufio.Writer
 	err     error
 	info    Info
-	open    map[uint32]*harEntry // by number: what has not ended
-	order   []uint32             // of open, as they began; ended ones are skipped
-	held    int                  // bytes of bodies in open
+	held    int // bytes of bodies in open
 	entries int
 	pages   []harPage
 }
@@ -83,7 +82,7 @@ func (a *archive) take(e HTTPEvent) error {
 	case !ok && e.Record.Part != gateway.HTTPRequest:
 		return a.err // of an exchange that was written already
 	case !ok:
-		a.begin(e)
+		a.request(e)
 		return a.err
 	}
 	switch r := e.Record; r.Part {
@@ -97,12 +96,13 @@ func (a *archive) take(e HTTPEvent) error {
 		a.message(x, e)
 	case gateway.HTTPEnd:
 		x.end, x.ended = &r, e.At
+		a.end(r.N)
 		a.write(x, "")
 	}
 	return a.err
 }
 
-func (a *archive) begin(e HTTPEvent) {
+func (a *archive) request(e HTTPEvent) {
 	r := e.Record
 	x := &harEntry{began: e.At, request: r}
 	if field(r.Header, "Sec-Fetch-Dest") == "document" && len(a.pages) < MaxHARPages {
@@ -117,10 +117,9 @@ func (a *archive) begin(e HTTPEvent) {
 		a.write(x, "refused by the gateway: "+r.Refused)
 		return
 	}
-	a.open[r.N] = x
-	a.order = append(a.order, r.N)
-	for len(a.open) > maxHAROpen { // only a recording of no gateway of ours has so many
-		a.spill()
+	a.begin(r.N, x)
+	if len(a.open) > maxHAROpen { // only a recording of no gateway of ours has so many
+		a.spill(a.oldest())
 	}
 }
 
@@ -158,17 +157,8 @@ func (a *archive) message(x *harEntry, e HTTPEvent) {
 	x.messages = append(x.messages, m)
 }
 
-// spill writes the oldest exchange that is open, as one that has not ended.
-func (a *archive) spill() {
-	for len(a.order) > 0 {
-		n := a.order[0]
-		a.order = a.order[1:]
-		if x, ok := a.open[n]; ok {
-			a.write(x, "not ended when this was written")
-			return
-		}
-	}
-}
+// spill writes an exchange that has not ended.
+func (a *archive) spill(x *harEntry) { a.write(x, "not ended when this was written") }
 
 func (a *archive) write(x *harEntry, comment string) {
 	if a.entries > 0 {
@@ -177,27 +167,12 @@ func (a *archive) write(x *harEntry, comment string) {
 	a.entries++
 	a.json(a.entry(x, comment))
 	a.held -= x.held
-	delete(a.open, x.request.N)
-	if len(a.order) > 2*len(a.open)+maxHAROpen {
-		a.forget()
-	}
-}
-
-// forget drops from order what has ended.
-func (a *archive) forget() {
-	kept := a.order[:0]
-	for _, n := range a.order {
-		if _, ok := a.open[n]; ok {
-			kept = append(kept, n)
-		}
-	}
-	a.order = kept
 }
 
 // finish writes what never ended, and the pages.
 func (a *archive) finish(info Info, damaged error) {
-	for len(a.open) > 0 {
-		a.spill()
+	for x := a.oldest(); x != nil; x = a.oldest() {
+		a.spill(x)
 	}
 	a.print(`],"pages":`)
 	if a.pages == nil {

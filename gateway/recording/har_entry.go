@@ -107,7 +107,7 @@ type (
 
 func (a *archive) entry(x *harEntry, comment string) harOut {
 	o := harOut{
-		Pageref: x.page, StartedDateTime: a.at(x.began), Request: a.request(x), Response: response(x), Messages: x.messages,
+		Pageref: x.page, StartedDateTime: a.at(x.began), Request: a.asked(x), Response: response(x), Messages: x.messages,
 		Exchange: x.request.N, Rule: x.request.Rule,
 	}
 	if x.response != nil {
@@ -131,7 +131,7 @@ func (a *archive) entry(x *harEntry, comment string) harOut {
 	return o
 }
 
-func (a *archive) request(x *harEntry) harRequest {
+func (a *archive) asked(x *harEntry) harRequest {
 	r := x.request
 	q := harRequest{
 		Method: r.Method, URL: a.url(r.URL), HTTPVersion: r.Proto, Cookies: []harField{}, Headers: fields(r.Header),

@@ -77,32 +77,28 @@ func (v *Vault) Timeline(ctx context.Context, session string, q TimelineQuery) (
 	if q.Limit <= 0 || q.Limit > MaxTimeline {
 		q.Limit = MaxTimeline
 	}
-	b := timeliner{q: q, open: map[uint32]*Visit{}, out: Timeline{Visits: []Visit{}, Counts: map[VisitKind]int{}}}
+	b := timeliner{q: q, counts: map[VisitKind]int{}, visits: lowest[Visit, uint32]{limit: q.Limit, number: func(x Visit) uint32 { return x.N }}}
 	err := v.Exchanges(ctx, session, false, func(e HTTPEvent) error { b.take(e); return nil })
 	if err != nil && !gateway.IsCode(err, gateway.CodeConflict) {
 		return Timeline{}, err
 	}
 	over := v.sealed(session)
-	for _, n := range b.order {
-		if x := b.open[n]; x != nil {
-			x.left(over)
-			b.done(n, x)
-		}
+	for x := b.oldest(); x != nil; x = b.oldest() {
+		x.left(over)
+		b.done(x)
 	}
-	slices.SortFunc(b.out.Visits, func(x, y Visit) int { return int(x.N) - int(y.N) })
-	if b.out.More = len(b.out.Visits) > q.Limit; b.out.More {
-		b.out.Visits = b.out.Visits[:q.Limit]
-	}
-	return b.out, err
+	out := Timeline{Counts: b.counts}
+	out.Visits, out.More = b.visits.page()
+	return out, err
 }
 
 // timeliner puts one page of a timeline together. It keeps the lowest numbers
 // that fit the query, and what is open.
 type timeliner struct {
-	q     TimelineQuery
-	open  map[uint32]*Visit
-	order []uint32
-	out   Timeline
+	unended[uint32, Visit]
+	q      TimelineQuery
+	counts map[VisitKind]int
+	visits lowest[Visit, uint32]
 }
 
 func (b *timeliner) take(e HTTPEvent) {
@@ -110,10 +106,13 @@ func (b *timeliner) take(e HTTPEvent) {
 	if r.Part == gateway.HTTPRequest {
 		x := &Visit{N: r.N, At: e.At, Method: r.Method, URL: r.URL, File: r.File, Refused: r.Refused, Rule: r.Rule, dest: field(r.Header, "Sec-Fetch-Dest")}
 		if r.Refused != "" {
-			b.done(r.N, x)
+			b.done(x)
 			return
 		}
-		b.begin(x)
+		b.begin(r.N, x)
+		if len(b.open) > maxHAROpen { // only a recording of no gateway of ours has so many
+			b.done(b.oldest())
+		}
 		return
 	}
 	x := b.open[r.N]
@@ -122,19 +121,8 @@ func (b *timeliner) take(e HTTPEvent) {
 	}
 	x.tell(e)
 	if r.Part == gateway.HTTPEnd {
-		b.done(r.N, x)
-	}
-}
-
-// begin keeps an exchange while it is open, in bounded memory.
-func (b *timeliner) begin(x *Visit) {
-	b.open[x.N] = x
-	b.order = append(b.order, x.N)
-	for len(b.open) > maxHAROpen && len(b.order) > 0 {
-		if old := b.open[b.order[0]]; old != nil {
-			b.done(b.order[0], old)
-		}
-		b.order = b.order[1:]
+		b.end(r.N)
+		b.done(x)
 	}
 }
 
@@ -213,17 +201,11 @@ func kindOf(x *Visit) VisitKind {
 
 func reads(method string) bool { return slices.Contains(gateway.ReadMethods(), method) }
 
-func (b *timeliner) done(n uint32, x *Visit) {
-	delete(b.open, n)
+func (b *timeliner) done(x *Visit) {
 	x.Kind = kindOf(x)
-	b.out.Counts[x.Kind]++
-	if n <= b.q.After || !b.q.Fits(*x) {
-		return
-	}
-	b.out.Visits = append(b.out.Visits, *x)
-	if len(b.out.Visits) > 4*b.q.Limit { // keep the lowest, and one more that says that there are more
-		slices.SortFunc(b.out.Visits, func(x, y Visit) int { return int(x.N) - int(y.N) })
-		b.out.Visits = b.out.Visits[:b.q.Limit+1]
+	b.counts[x.Kind]++
+	if x.N > b.q.After && b.q.Fits(*x) {
+		b.visits.add(*x)
 	}
 }
 
