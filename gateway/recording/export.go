@@ -137,7 +137,7 @@ func (c *castWriter) finish(end error) error {
 			return err
 		}
 	}
-	if why := c.cutShort(end); why != "" {
+	if why := c.info.cutShort(end); why != "" {
 		if err := c.event(Frame{At: c.last, Code: "m", Data: why}); err != nil {
 			return err
 		}
@@ -149,13 +149,13 @@ func (c *castWriter) finish(end error) error {
 }
 
 // cutShort is the sentence about what is not there, empty when all is.
-func (c *castWriter) cutShort(end error) string {
+func (i Info) cutShort(end error) string {
 	switch {
-	case c.info.State == Interrupted:
-		return fmt.Sprintf("this recording was cut short (%s); %d bytes after its last whole frame are kept aside", c.info.Reason.Sentence(), c.info.Torn)
-	case c.info.State == Unsealed:
+	case i.State == Interrupted:
+		return fmt.Sprintf("this recording was cut short (%s); %d bytes after its last whole frame are kept aside", i.Reason.Sentence(), i.Torn)
+	case i.State == Unsealed:
 		return "this recording was cut short and has not been recovered yet"
-	case c.info.State == Live:
+	case i.State == Live:
 		return ""
 	case errors.Is(end, errTorn):
 		return "this recording is damaged from here on: " + end.Error()
