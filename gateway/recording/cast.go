@@ -102,7 +102,7 @@ func (c *caster) events(f frame) []Frame {
 		return c.exited(f, ch, out)
 	case kindNote:
 		return []Frame{out("m", strings.ToValidUTF8(string(f.payload), "\ufffd"))}
-	case kindFile, kindFlow:
+	case kindFile, kindFlow, kindNetworkFlow:
 		if text := marker(f); text != "" {
 			return []Frame{out("m", text)}
 		}

@@ -26,7 +26,10 @@
 //   - Verify names the file and the offset of any single flipped bit.
 //   - Of a forward, FlowKeep bytes of each direction are kept and all are counted
 //     and hashed; the account is less than FlowStep behind, also after kill -9.
+//   - Of a tunnel, each flow is told before what it tells passes, and each packet
+//     that is kept is written before it passes, a batch in one frame.
 //
 // What was typed lies in files of its own, so that it can be kept from those
-// who may only watch. Access is decided by the caller.
+// who may only watch; so do a tunnel's packets, of both directions. Access is
+// decided by the caller.
 package recording

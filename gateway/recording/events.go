@@ -26,6 +26,7 @@ type Event struct {
 	File    *gateway.File
 	Flow    *gateway.Flow
 	HTTP    *gateway.HTTPRecord // without the bytes of bodies and messages
+	Network *gateway.NetworkFlow
 	Exited  bool
 }
 
@@ -153,6 +154,9 @@ func (m *merger) event(f frame) (Event, bool) {
 	case kindHTTP:
 		e.HTTP = new(gateway.HTTPRecord)
 		err = json.Unmarshal(f.payload, e.HTTP)
+	case kindNetworkFlow:
+		e.Network = new(gateway.NetworkFlow)
+		err = json.Unmarshal(f.payload, e.Network)
 	default:
 		return e, false
 	}

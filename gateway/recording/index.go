@@ -27,7 +27,9 @@ type Index struct {
 	Flows    []IndexFlow    `json:"flows"`
 	Notes    []IndexNote    `json:"notes"`
 	Requests int            `json:"requests,omitempty"` // of a console
-	Refused  int            `json:"refused,omitempty"`  // of them, by us
+	Refused  int            `json:"refused,omitempty"`  // of them, or of a tunnel's flows, by us
+	Tunnel   []TunnelFlow   `json:"tunnel,omitempty"`   // a tunnel's flows
+	Capture  *IndexCapture  `json:"capture,omitempty"`  // nil: no packet is kept
 	Cut      bool           `json:"cut,omitempty"`      // there is more than the bounds let in
 }
 
@@ -88,10 +90,12 @@ func (v *Vault) Index(ctx context.Context, session string) (Index, error) {
 		}
 		damaged = errors.Join(damaged, v.damaged(dir, end))
 	}
-	if exists(filepath.Join(dir, sealName)) {
+	ended := exists(filepath.Join(dir, sealName))
+	if ended {
 		b.cutOff()
 	}
 	b.countFlows()
+	b.countTunnel(ended)
 	return b.index, damaged
 }
 
@@ -102,6 +106,7 @@ type indexer struct {
 	flow    map[uint32]int      // by channel: the place in Flows
 	passing map[uint32]*passing // by exchange
 	body    *passing            // whose bytes the next frame holds; nil: nobody's that matters
+	tunnel  map[uint64]int      // by number: the place in Tunnel
 	words   int                 // bytes of text so far
 }
 
@@ -109,6 +114,7 @@ func newIndexer() *indexer {
 	return &indexer{
 		index:   Index{Channels: []IndexChannel{}, Files: []IndexFile{}, Flows: []IndexFlow{}, Notes: []IndexNote{}}, // JSON: [], not null
 		channel: map[uint32]int{}, flow: map[uint32]int{}, passing: map[uint32]*passing{},
+		tunnel: map[uint64]int{},
 	}
 }
 
@@ -128,6 +134,10 @@ func (b *indexer) frame(f frame) error {
 		b.told(f)
 	case kindHTTP:
 		b.exchange(f)
+	case kindNetworkFlow:
+		b.passed(f)
+	case kindPackets:
+		b.captured(f)
 	}
 	return nil
 }

@@ -27,10 +27,10 @@ func patternAt(from, n int) []byte {
 }
 
 // acknowledged is how far a writer says it has got.
-type acknowledged struct{ shown, typed, forwarded int }
+type acknowledged struct{ shown, typed, forwarded, packets int }
 
-// writeUntilKilled shows, types and forwards without end, and says on its stdout
-// how far each has got once Output and Input have returned.
+// writeUntilKilled shows, types, forwards and captures without end, and says on
+// its stdout how far each has got once the recorder has returned.
 func writeUntilKilled(dir string) {
 	die := func(err error) {
 		if err != nil {
@@ -46,6 +46,8 @@ func writeUntilKilled(dir string) {
 	die(err)
 	f, err := r.Channel(2, gateway.Channel{Kind: gateway.ChannelForward, To: "hist:5432"})
 	die(err)
+	p, err := r.Channel(3, gateway.Channel{Kind: "tunnel"})
+	die(err)
 	for a := (acknowledged{}); ; {
 		n := 1 + rand.IntN(9000)
 		die(c.Output(Stdout, patternAt(a.shown, n)))
@@ -54,8 +56,16 @@ func writeUntilKilled(dir string) {
 		a.typed += 3
 		die(f.Output(Stdout, patternAt(a.forwarded, 3*n)))
 		a.forwarded += 3 * n
-		fmt.Println(a.shown, a.typed, a.forwarded)
+		die(p.NetworkFlow(gateway.NetworkFlow{N: uint64(a.packets + 1), Verdict: gateway.FlowOpen}))
+		die(p.Packets([]gateway.Packet{packetAt(a.packets), packetAt(a.packets + 1), packetAt(a.packets + 2)}))
+		a.packets += 3
+		fmt.Println(a.shown, a.typed, a.forwarded, a.packets)
 	}
+}
+
+// packetAt is the packet that the child lets pass as its n-th.
+func packetAt(n int) gateway.Packet {
+	return gateway.Packet{In: n%2 == 0, Length: 1400, Data: patternAt(n, 40+n%100)}
 }
 
 // TestP3KillLosesNothingShown kills the writer without warning at a random
@@ -84,6 +94,7 @@ func TestP3KillLosesNothingShown(t *testing.T) {
 			t.Fatalf("round %d: %d bytes were typed, %d are recorded", round, said.typed, got)
 		}
 		checkFlow(t, v, said.forwarded)
+		checkPackets(t, v, said.packets)
 		must(t, v.Verify("killed"))
 		if info, err := v.Find("killed"); err != nil || info.State != Interrupted || info.Reason != gateway.EndCrashed {
 			t.Fatalf("round %d: %+v, %v", round, info, err)
@@ -111,6 +122,26 @@ func checkFlow(t *testing.T, v *Vault, forwarded int) {
 	}
 }
 
+// checkPackets holds what a kill leaves of a tunnel: each packet that passed,
+// and the flow that was told before it.
+func checkPackets(t *testing.T, v *Vault, passed int) {
+	t.Helper()
+	all := kept(t, v, "killed")
+	if len(all) < passed {
+		t.Fatalf("%d packets passed and %d are kept", passed, len(all))
+	}
+	for i, p := range all {
+		if want := packetAt(i); p.In != want.In || p.Length != want.Length || !bytes.Equal(p.Data, want.Data) {
+			t.Fatalf("packet %d is kept as %+v", i, p)
+		}
+	}
+	x, err := v.Index(t.Context(), "killed")
+	must(t, err)
+	if len(x.Tunnel) < len(all)/3 {
+		t.Fatalf("%d batches passed and %d flows are told", len(all)/3, len(x.Tunnel))
+	}
+}
+
 // killWriter starts a writer, kills it after some acknowledgements, and
 // answers the last one that it gave.
 func killWriter(t *testing.T, self, dir string, after int) (said acknowledged) {
@@ -129,7 +160,7 @@ func killWriter(t *testing.T, self, dir string, after int) (said acknowledged) {
 		}
 		// A last line that the kill has cut short is no acknowledgement, but
 		// neither can it be told from one: what it says is less than the truth.
-		_, _ = fmt.Sscan(lines.Text(), &said.shown, &said.typed, &said.forwarded)
+		_, _ = fmt.Sscan(lines.Text(), &said.shown, &said.typed, &said.forwarded, &said.packets)
 	}
 	if err := child.Wait(); child.ProcessState.Exited() {
 		t.Fatalf("the writer ended by itself: %v: %s", err, complaint.String())

@@ -1,6 +1,7 @@
 package recording
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -13,12 +14,19 @@ import (
 // marker words a file or flow frame for the list of markers; empty when it is
 // worth none.
 func marker(f frame) string {
-	if f.kind == kindFile {
+	switch f.kind {
+	case kindFile:
 		file, err := parseFile(f.payload)
 		if err != nil {
 			return "a file operation cannot be read"
 		}
 		return fileMarker(file)
+	case kindNetworkFlow:
+		flow, err := parseNetworkFlow(f.payload)
+		if err != nil {
+			return "a flow of the tunnel cannot be read"
+		}
+		return networkMarker(flow)
 	}
 	flow, err := parseFlow(f.payload)
 	if err != nil {
@@ -29,6 +37,19 @@ func marker(f frame) string {
 	}
 	return fmt.Sprintf("forward to %s ended: out %s, in %s", shown(flow.To),
 		amount(flow.BytesOut, flow.SHA256Out), amount(flow.BytesIn, flow.SHA256In))
+}
+
+// networkMarker words the beginning of a flow, its refusal and its end: "flow 3:
+// tcp to hist 10.0.0.5:502". What it carried on its way is worth none.
+func networkMarker(f gateway.NetworkFlow) string {
+	text := fmt.Sprintf("flow %d: %s", f.N, FlowText(f))
+	switch {
+	case f.Ended && f.Verdict == gateway.FlowOpen:
+		return fmt.Sprintf("%s, ended by %s: in %s, out %s", text, cmp.Or(string(f.EndedBy), "nobody known"), amount(f.BytesIn, gateway.Digest{}), amount(f.BytesOut, gateway.Digest{}))
+	case f.Verdict == gateway.FlowOpen && f.BytesIn+f.BytesOut > 0:
+		return ""
+	}
+	return text
 }
 
 // fileMarker words one operation: "read /etc/hosts, 174 bytes, sha256 ab12…".

@@ -22,6 +22,7 @@ var errEnough = errors.New("as many lines as were asked for")
 type extractor struct {
 	add      func(line) error
 	channels map[uint32]*channel
+	flows    *recording.FlowTeller
 	screens  int
 	cut      bool // there was output beyond maxScreens
 	now      time.Duration
@@ -38,7 +39,19 @@ type channel struct {
 }
 
 func newExtractor(add func(line) error) *extractor {
-	return &extractor{add: add, channels: map[uint32]*channel{}}
+	x := &extractor{add: add, channels: map[uint32]*channel{}}
+	x.flows = recording.NewFlowTeller(func(f recording.TunnelFlow) error {
+		x.say(f.At, Flow, recording.FlowText(f.NetworkFlow))
+		return x.err
+	})
+	return x
+}
+
+// keep keeps the first error.
+func (x *extractor) keep(err error) {
+	if x.err == nil {
+		x.err = err
+	}
 }
 
 // event takes the next event of a recording.
@@ -67,6 +80,8 @@ func (x *extractor) event(e recording.Event) error {
 		c.flow = e.Flow
 	case e.HTTP != nil:
 		x.exchange(e.At, *e.HTTP)
+	case e.Network != nil:
+		x.keep(x.flows.Take(e.At, *e.Network))
 	case e.Exited:
 		x.close(e.Channel)
 	}
@@ -160,6 +175,7 @@ func (x *extractor) finish() error {
 	for id := range x.channels {
 		x.close(id)
 	}
+	x.keep(x.flows.Finish(""))
 	return x.err
 }
 
