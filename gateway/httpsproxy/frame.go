@@ -4,8 +4,8 @@ import (
 	"bufio"
 	"crypto/rand"
 	"encoding/binary"
-	"errors"
 	"io"
+	"unicode/utf8"
 )
 
 // Opcodes (RFC 6455 clause 5.2) and close codes (clause 7.4).
@@ -19,6 +19,7 @@ const (
 
 	closeAway     = 1001
 	closeProtocol = 1002
+	closeText     = 1007
 	closePolicy   = 1008
 	closeGateway  = 1014
 
@@ -28,7 +29,20 @@ const (
 	maxCloseText = maxControl - 2
 )
 
-var errFrame = errors.New("a frame breaks RFC 6455")
+// breach is what one side did against RFC 6455: the close code that it gets.
+type breach uint16
+
+const (
+	errFrame breach = closeProtocol
+	errText  breach = closeText
+)
+
+func (b breach) Error() string {
+	if b == errText {
+		return "a text is not UTF-8"
+	}
+	return "a frame breaks RFC 6455"
+}
 
 // frame is the head of one frame.
 type frame struct {
@@ -157,14 +171,21 @@ func validEnd(s string) bool {
 	return false
 }
 
-// validClose reports whether a close frame's payload may pass (clause 7.4).
-func validClose(p []byte) bool {
+// checkClose holds a close frame's payload to clauses 5.5.1 and 7.4.
+func checkClose(p []byte) error {
 	if len(p) == 0 {
-		return true
+		return nil
 	}
 	if len(p) == 1 {
-		return false
+		return errFrame
 	}
 	code := binary.BigEndian.Uint16(p)
-	return code >= 1000 && code <= 1014 && code != 1004 && code != 1005 && code != 1006 || code >= 3000 && code < 5000
+	known := code >= 1000 && code <= 1014 && code != 1004 && code != 1005 && code != 1006 || code >= 3000 && code < 5000
+	switch {
+	case !known:
+		return errFrame
+	case !utf8.Valid(p[2:]):
+		return errText
+	}
+	return nil
 }

@@ -100,14 +100,23 @@ func (r *relay) word(up, down error) string {
 	switch {
 	case r.x.c.cause() != nil:
 		return r.x.c.cause().Error()
-	case errors.Is(up, errFrame):
-		return "the browser broke the protocol"
-	case errors.Is(down, errFrame):
-		return "the console broke the protocol"
+	case broke(up) != 0:
+		return "the browser broke the protocol: " + up.Error()
+	case broke(down) != 0:
+		return "the console broke the protocol: " + down.Error()
 	case up != nil && down != nil:
 		return "the connection broke"
 	}
 	return ""
+}
+
+// broke is the close code for a side that broke the protocol; 0: it did not.
+func broke(err error) uint16 {
+	var b breach
+	if errors.As(err, &b) {
+		return uint16(b)
+	}
+	return 0
 }
 
 // after is the end of one direction. A close that was passed on is given time
@@ -119,9 +128,13 @@ func (r *relay) after(err error, from, to *wire) {
 	case err == nil:
 		_ = to.conn.SetReadDeadline(time.Now().Add(closeWait))
 		return
-	case errors.Is(err, errFrame):
-		from.close(closePayload(closeProtocol, ""), FarewellTime)
-		to.close(closePayload(closeAway, ""), FarewellTime)
+	case broke(err) != 0:
+		from.close(closePayload(broke(err), ""), FarewellTime)
+		if to.browser {
+			to.close(closePayload(closeGateway, "the console broke the protocol"), FarewellTime)
+		} else {
+			to.close(closePayload(closeAway, ""), FarewellTime)
+		}
 	case errors.Is(err, errClosed):
 		return // the other direction closes
 	case to.browser:
@@ -196,7 +209,7 @@ func (r *relay) begin(f frame, to *wire) *message {
 // data passes one frame's payload: a message that is small enough as one,
 // after its end has come; a longer one in pieces.
 func (r *relay) data(m *message, f frame, from, to *wire) error {
-	for at := int64(0); ; {
+	for at := int64(0); at < f.length; {
 		room := int64(messageHeld/2 - m.n) // a scrubber's rest needs some
 		if room <= 0 {
 			if err := r.forward(m, to, false); err != nil {
@@ -204,18 +217,22 @@ func (r *relay) data(m *message, f frame, from, to *wire) error {
 			}
 			continue
 		}
-		n := min(f.length-at, room)
-		p := m.buf[frameHead+m.n : frameHead+m.n+int(n)]
-		if _, err := io.ReadFull(from.r, p); err != nil {
+		p := m.buf[frameHead+m.n : frameHead+m.n+int(min(f.length-at, room))]
+		n, err := from.r.Read(p) // what has come: text that is none is not waited for
+		if err != nil {
 			return err
 		}
-		if f.masked {
+		if p = p[:n]; f.masked {
 			maskBytes(p, f.mask, at)
 		}
-		m.n += int(n)
-		if at += n; at == f.length {
-			break
+		if m.op == opText && !m.text.next(p) {
+			return errText
 		}
+		m.n += n
+		at += int64(n)
+	}
+	if f.fin && !m.text.whole() {
+		return errText
 	}
 	if f.fin {
 		return r.forward(m, to, true)
@@ -242,8 +259,10 @@ func (r *relay) control(f frame, from, to *wire) (done bool, err error) {
 	if f.masked {
 		maskBytes(p, f.mask, 0)
 	}
-	if f.op == opClose && !validClose(p) {
-		return false, errFrame
+	if f.op == opClose {
+		if err := checkClose(p); err != nil {
+			return false, err
+		}
 	}
 	if !to.browser {
 		if err := r.x.c.ch.Hold(); err != nil {

@@ -176,6 +176,7 @@ type message struct {
 	buf   *[frameHead + messageHeld]byte
 	n     int  // bytes in buf
 	begun bool // a part of it has passed
+	text  textCheck
 	acc   *capture.Body
 	scrub *capture.Stream
 }

@@ -206,11 +206,12 @@ func TestWebSocketNeedsItsAbility(t *testing.T) {
 	}
 }
 
-// rawSocket shakes hands by hand, so that any frame can be sent.
-func (w *world) rawSocket() *tls.Conn {
+// rawSocket shakes hands by hand, so that any frame can be sent. No extension
+// is ever agreed on.
+func (w *world) rawSocket(fields ...string) *tls.Conn {
 	w.t.Helper()
 	c := w.raw()
-	_, err := io.WriteString(c, "GET /ws HTTP/1.1\r\nHost: "+testHost+"\r\nCookie: "+w.cookie+"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+	_, err := io.WriteString(c, "GET /ws HTTP/1.1\r\nHost: "+testHost+"\r\nCookie: "+w.cookie+"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"+strings.Join(append(fields, "\r\n"), "\r\n"))
 	check(w.t, err)
 	var head []byte
 	for b := make([]byte, 1); !bytes.HasSuffix(head, []byte("\r\n\r\n")); head = append(head, b...) {
@@ -220,6 +221,9 @@ func (w *world) rawSocket() *tls.Conn {
 	}
 	if !bytes.HasPrefix(head, []byte("HTTP/1.1 101 ")) {
 		w.t.Fatalf("%s", head)
+	}
+	if bytes.Contains(head, []byte("Extensions")) {
+		w.t.Errorf("an extension was agreed on: %s", head)
 	}
 	return c
 }
