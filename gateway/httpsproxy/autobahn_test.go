@@ -173,7 +173,7 @@ func (x wsCase) run(t *testing.T, w *world, target *wsTarget, fromBrowser bool) 
 	near := net.Conn(w.rawSocket(offer...))
 	far := <-target.conns
 	t.Cleanup(func() { _ = near.Close(); _ = far.Close() })
-	check(t, far.SetDeadline(time.Now().Add(20*time.Second)))
+	check(t, far.SetDeadline(time.Now().Add(5*time.Second)))
 	from, to := near, far
 	if !fromBrowser {
 		from, to = far, near
