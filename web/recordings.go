@@ -39,6 +39,8 @@ func (s *Server) looks(v *visit, session string) []look {
 			switch {
 			case l.Event.Detail["part"] == "file":
 				how = "took a file out of it"
+			case l.Event.Detail["part"] == "packets":
+				how = "took the packets"
 			case name == audit.InputRead:
 				how = "read what was typed"
 			case l.Event.Detail["live"] != "":

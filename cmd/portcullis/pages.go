@@ -161,7 +161,7 @@ func (s shownRecordings) Find(_ context.Context, id string) (api.RecordingInfo, 
 	}
 	return api.RecordingInfo{
 		Session: i.Session, Started: i.Begun, Length: i.Duration, BytesOut: i.BytesOut, BytesIn: i.BytesIn, Segments: i.Segments,
-		Sealed: i.State == recording.Complete || i.State == recording.Interrupted, Interrupted: i.State == recording.Interrupted, TornBytes: i.Torn, Digest: i.Digest,
+		Sealed: i.State == recording.Complete || i.State == recording.Interrupted, Interrupted: i.State == recording.Interrupted, TornBytes: i.Torn, Digest: i.Digest, Input: i.Input,
 	}, nil
 }
 
@@ -183,6 +183,18 @@ func (s shownRecordings) Timeline(ctx context.Context, id string, q recording.Ti
 
 func (s shownRecordings) Visit(ctx context.Context, id string, n uint32, typed bool) (recording.VisitDetail, error) {
 	return s.v.Visit(ctx, id, n, typed)
+}
+
+func (s shownRecordings) FlowLines(ctx context.Context, w io.Writer, id string) error {
+	return s.v.FlowLines(ctx, w, id)
+}
+
+func (s shownRecordings) Capture(ctx context.Context, w io.Writer, id string) error {
+	return s.v.Capture(ctx, w, id, "Portcullis "+version())
+}
+
+func (s shownRecordings) FlowTimeline(ctx context.Context, id string, q recording.FlowQuery) (recording.FlowTimeline, error) {
+	return s.v.FlowTimeline(ctx, id, q)
 }
 
 func (s shownRecordings) Follow(ctx context.Context, id string, line func([]byte) error) error {

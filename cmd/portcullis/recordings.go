@@ -44,7 +44,7 @@ func (c *recordingsCmd) Run(r *run) error {
 
 type recordingCmd struct {
 	Play   recordingPlayCmd   `cmd:"" help:"Play a recording in this terminal."`
-	Export recordingExportCmd `cmd:"" help:"Write a recording as asciicast, or its raw bytes."`
+	Export recordingExportCmd `cmd:"" help:"Write a recording: what was shown or typed, a console's exchanges, a tunnel's flows or packets."`
 	Search recordingSearchCmd `cmd:"" help:"Search what the targets showed."`
 	Verify recordingVerifyCmd `cmd:"" help:"Verify a recording's seals."`
 }
@@ -90,7 +90,7 @@ func (p *recordingPlayCmd) Run(r *run) error {
 
 type recordingExportCmd struct {
 	ID      string  `arg:"" help:"The session."`
-	Format  string  `help:"asciicast-v3, asciicast-v2, stdout, stderr (raw bytes), stdin (raw bytes of one channel) input (what was typed; asciicast), or of a console har (HTTP Archive 1.2) or har-input (with what was typed)." enum:"asciicast-v3,asciicast-v2,stdout,stderr,stdin,input,har,har-input" default:"asciicast-v3"`
+	Format  string  `help:"asciicast-v3, asciicast-v2, stdout, stderr (raw bytes), stdin (raw bytes of one channel) input (what was typed; asciicast), of a console har (HTTP Archive 1.2) or har-input (with what was typed), or of a tunnel flows (JSON lines) or pcapng (its packets)." enum:"asciicast-v3,asciicast-v2,stdout,stderr,stdin,input,har,har-input,flows,pcapng" default:"asciicast-v3"`
 	Channel *uint32 `help:"Of stdout, stderr, stdin: this channel alone, by its number in the recording's index."`
 	Output  string  `short:"o" help:"File to write; standard output by default." type:"path"`
 }
@@ -106,6 +106,7 @@ func (e *recordingExportCmd) Run(r *run) error {
 		"asciicast-v3": api.Prefix + base + "/asciicast?version=3", "asciicast-v2": api.Prefix + base + "/asciicast?version=2",
 		"input": api.Prefix + base + "/input", "stdout": "/local" + base + "/raw?stream=stdout", "stderr": "/local" + base + "/raw?stream=stderr",
 		"stdin": "/local" + base + "/raw?stream=stdin", "har": api.Prefix + base + "/har", "har-input": api.Prefix + base + "/har?typed=true",
+		"flows": api.Prefix + base + "/flows", "pcapng": api.Prefix + base + "/pcapng",
 	}[e.Format]
 	if e.Channel != nil {
 		if !strings.Contains(path, "/raw?") {

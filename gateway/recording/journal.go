@@ -237,6 +237,20 @@ func (j *journal) bytes() int64 {
 	return int64(j.total)
 }
 
+// written is how large the files are together.
+func (j *journal) written() int64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	n := int64(0)
+	if !j.ended {
+		n = j.size
+	}
+	for _, s := range j.done {
+		n += s.Size
+	}
+	return n
+}
+
 // watch registers a follower's bell, which rings after each frame.
 func (j *journal) watch(bell chan struct{}) {
 	j.mu.Lock()

@@ -34,6 +34,7 @@ type Info struct {
 	Duration time.Duration     `json:"duration_ns"`
 	BytesOut int64             `json:"bytes_out"`
 	BytesIn  int64             `json:"bytes_in"`
+	Input    int64             `json:"input"` // bytes of the input track's files
 	Segments int               `json:"segments"`
 	Torn     int64             `json:"torn"` // bytes after the last whole frame
 	Digest   gateway.Digest    `json:"digest,omitzero"`
@@ -141,6 +142,11 @@ func (v *Vault) info(dir string) (Info, error) {
 	info.SealedAt, info.Reason, info.Fault, info.Torn = s.SealedAt, s.Reason, s.Fault, s.Torn
 	info.Duration, info.BytesOut, info.BytesIn = micros(s.LastMicros), s.BytesOut, s.BytesIn
 	info.Segments, info.Digest = len(s.Segments), gateway.DigestOf(raw)
+	for _, seg := range s.Segments {
+		if nameStream(seg.Name) == input {
+			info.Input += seg.Size
+		}
+	}
 	return info, nil
 }
 
@@ -156,6 +162,7 @@ func (v *Vault) unsealed(dir string, info *Info) {
 		info.State = Live
 		info.BytesOut, info.BytesIn = r.Bytes()
 		info.Duration = v.now().Sub(info.Begun)
+		info.Input = r.in.written()
 		return
 	}
 	info.State = Unsealed

@@ -158,7 +158,23 @@ func TestLookingIsAnEventFirst(t *testing.T) {
 	if got, _ := s.call("rita", http.MethodGet, "/recordings/"+id+"/har?typed=true", ""); got != http.StatusOK || len(s.Calls("event "+string(audit.InputRead))) != 2 {
 		t.Errorf("what was typed: %d, events %q", got, s.Calls("event"))
 	}
+	if got, _ := s.call("rita", http.MethodGet, "/recordings/"+id+"/pcapng", ""); got != http.StatusConflict {
+		t.Errorf("a console's packets: %d", got)
+	}
+	s.Sessions[2].Protocol = gateway.KindNetwork
+	if got, body := s.call("omar", http.MethodGet, "/recordings/"+id+"/flows", ""); got != http.StatusOK || !strings.Contains(body, `"name":"hist"`) {
+		t.Errorf("a tunnel's flows: %d %s", got, body)
+	}
+	if got, _ := s.call("omar", http.MethodGet, "/recordings/"+id+"/pcapng", ""); got != http.StatusForbidden || len(s.Calls("capture")) != 0 {
+		t.Errorf("a tunnel's packets, for who may only watch: %d", got)
+	}
+	if got, _ := s.call("rita", http.MethodGet, "/recordings/"+id+"/pcapng", ""); got != http.StatusOK || len(s.Calls("event "+string(audit.InputRead))) != 3 {
+		t.Errorf("a tunnel's packets: %d, events %q", got, s.Calls("event"))
+	}
 	s.Broken = gateway.Unavailable("store", nil)
+	if got, _ := s.call("rita", http.MethodGet, "/recordings/"+id+"/pcapng", ""); got != http.StatusServiceUnavailable || len(s.Calls("capture")) != 1 {
+		t.Errorf("packets shown without an event: %d", got)
+	}
 	if got, body := s.call("rita", http.MethodGet, "/recordings/"+id+"/asciicast", ""); got != http.StatusServiceUnavailable || strings.Contains(body, "uname") {
 		t.Errorf("shown without an event: %d %s", got, body)
 	}
@@ -256,7 +272,7 @@ func TestOpenAPIHoldsQueries(t *testing.T) {
 		"/sessions":   "before grant limit live person target vendor",
 		"/recordings": "before from kind limit person session target text to vendor",
 		"/events":     "before from limit name person session text to vendor", "/recordings/{id}/asciicast": "download version", "/recordings/{id}/input": "download",
-		"/recordings/{id}/har": "download typed", "/recordings/{id}/timeline": "after kind limit text",
+		"/recordings/{id}/har": "download typed", "/recordings/{id}/timeline": "after kind limit text", "/recordings/{id}/flows": "download", "/recordings/{id}/pcapng": "download",
 		"/secrets": "since vendor", "/secrets/exposed": "since suspension vendor",
 	} {
 		var names []string

@@ -135,6 +135,7 @@ type RecordingInfo struct {
 	Sealed      bool           `json:"sealed"`
 	Interrupted bool           `json:"interrupted"` // the gateway stopped without warning; sealed at the next start
 	TornBytes   int64          `json:"torn_bytes,omitempty"`
+	Input       int64          `json:"input,omitempty"` // bytes of the files that hold what was typed, or a tunnel's packets
 	Digest      gateway.Digest `json:"digest,omitzero"`
 }
 
@@ -153,6 +154,11 @@ type Recordings interface {
 	// bytes that the engineer's browser sent.
 	Timeline(ctx context.Context, session string, q recording.TimelineQuery) (recording.Timeline, error)
 	Visit(ctx context.Context, session string, n uint32, typed bool) (recording.VisitDetail, error)
+	// FlowLines writes a tunnel's flows as JSON lines, Capture its packets as
+	// pcapng, and FlowTimeline answers a page of its flows.
+	FlowLines(ctx context.Context, w io.Writer, session string) error
+	Capture(ctx context.Context, w io.Writer, session string) error
+	FlowTimeline(ctx context.Context, session string, q recording.FlowQuery) (recording.FlowTimeline, error)
 	// Follow hands over asciicast lines from the beginning on, header first,
 	// as they come, until the recording is sealed or ctx ends.
 	Follow(ctx context.Context, session string, line func([]byte) error) error

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/portcullis/portcullis/gateway"
@@ -182,26 +183,49 @@ func (s *Server) timeline(c call) (any, error) {
 
 // TimelineQuery reads how a timeline is narrowed.
 func TimelineQuery(v url.Values) (recording.TimelineQuery, error) {
-	q := recording.TimelineQuery{Text: v.Get("text")}
+	var q recording.TimelineQuery
+	kinds, after, err := narrowed(v, recording.VisitKinds(), &q.Text, &q.Limit)
+	q.Kinds, q.After = kinds, uint32(after)
+	return q, err
+}
+
+// FlowQuery reads how a tunnel's timeline is narrowed.
+func FlowQuery(v url.Values) (recording.FlowQuery, error) {
+	var q recording.FlowQuery
+	verdicts, after, err := narrowed(v, []gateway.FlowVerdict{gateway.FlowOpen, gateway.FlowRefused, gateway.FlowFailed}, &q.Text, &q.Limit)
+	q.Verdicts, q.After = verdicts, after
+	return q, err
+}
+
+// narrowed reads what all timelines are narrowed by.
+func narrowed[K ~string](v url.Values, known []K, text *string, limit *int) (kinds []K, after uint64, err error) {
 	for _, k := range v["kind"] {
-		if !slices.Contains(recording.VisitKinds(), recording.VisitKind(k)) {
-			return q, gateway.Invalid("kind", "kind %s is not one of page, form, file, socket, refused, part", gateway.Quote(k))
+		if !slices.Contains(known, K(k)) {
+			return nil, 0, gateway.Invalid("kind", "kind %s is not one of %s", gateway.Quote(k), words(known))
 		}
-		q.Kinds = append(q.Kinds, recording.VisitKind(k))
+		kinds = append(kinds, K(k))
 	}
-	if len(q.Text) > maxSearchText {
-		return q, gateway.Invalid("text", "at most %d bytes are looked for", maxSearchText)
+	if *text = v.Get("text"); len(*text) > maxSearchText {
+		return nil, 0, gateway.Invalid("text", "at most %d bytes are looked for", maxSearchText)
 	}
-	for key, into := range map[string]func(uint64){"after": func(n uint64) { q.After = uint32(n) }, "limit": func(n uint64) { q.Limit = int(n) }} {
-		if text := v.Get(key); text != "" {
-			n, err := strconv.ParseUint(text, 10, 32)
+	for key, into := range map[string]func(uint64){"after": func(n uint64) { after = n }, "limit": func(n uint64) { *limit = int(n) }} {
+		if said := v.Get(key); said != "" {
+			n, err := strconv.ParseUint(said, 10, 32)
 			if err != nil {
-				return q, gateway.Invalid(key, "%s is not a number", gateway.Quote(text))
+				return nil, 0, gateway.Invalid(key, "%s is not a number", gateway.Quote(said))
 			}
 			into(n)
 		}
 	}
-	return q, nil
+	return kinds, after, nil
+}
+
+func words[K ~string](known []K) string {
+	all := make([]string, len(known))
+	for i, k := range known {
+		all[i] = string(k)
+	}
+	return strings.Join(all, ", ")
 }
 
 // har is what a console's session did. What was typed into the console is for
@@ -211,15 +235,47 @@ func (s *Server) har(c call) (any, error) {
 	if typed {
 		need, event = ReadInput, audit.InputRead
 	}
-	x, err := s.open(c, need, event)
+	x, err := s.openOf(c, need, event, gateway.KindHTTPS, "was not of a console; its recording is an asciicast", nil)
 	if err != nil {
 		return nil, err
 	}
-	if x.Protocol != gateway.KindHTTPS {
-		return nil, gateway.Conflict("protocol", "session %s was not of a console; its recording is an asciicast", x.ID)
-	}
 	c.fileHeader("application/json", x.ID+".har")
 	return nil, s.cfg.Recordings.HAR(c.Context(), c.w, x.ID, typed)
+}
+
+// openOf is open for what the recordings of one protocol alone have.
+func (s *Server) openOf(c call, capability Capability, name audit.Name, kind gateway.TargetKind, not string, detail map[string]string) (gateway.Session, error) {
+	x, err := s.reach(c, capability)
+	if err != nil {
+		return x, err
+	}
+	if x.Protocol != kind {
+		return x, gateway.Conflict("protocol", "session %s %s", x.ID, not)
+	}
+	return x, s.looked(c.Context(), c, x, name, detail)
+}
+
+const noTunnel = "was not of a tunnel, so no flow or packet of it is recorded"
+
+// flows are a tunnel's flows, one JSON line each.
+func (s *Server) flows(c call) (any, error) {
+	x, err := s.openOf(c, Review, audit.RecordingWatched, gateway.KindNetwork, noTunnel, nil)
+	if err != nil {
+		return nil, err
+	}
+	c.fileHeader("application/jsonl", x.ID+"-flows.jsonl")
+	return nil, s.cfg.Recordings.FlowLines(c.Context(), c.w, x.ID)
+}
+
+// pcapng is what a tunnel's packets carried, both ways: what was typed is in
+// it, so it is for those who may read input, and the event says that.
+func (s *Server) pcapng(c call) (any, error) {
+	x, err := s.openOf(c, ReadInput, audit.InputRead, gateway.KindNetwork, noTunnel, map[string]string{"part": "packets"})
+	if err != nil {
+		return nil, err
+	}
+	c.fileHeader("application/x-pcapng", x.ID+".pcapng")
+	return nil, s.cfg.Recordings.Capture(c.Context(), c.w, x.ID)
 }
 
 func (c call) castHeader(name string) { c.fileHeader("application/x-asciicast", name+".cast") }

@@ -108,6 +108,8 @@ var routes = []route{
 	{"GET /recordings/{id}/asciicast", "Replay, as asciicast (version=2 or 3)", (*Server).asciicast},
 	{"GET /recordings/{id}/timeline", "What a console's session did: pages, forms, files, refusals", (*Server).timeline},
 	{"GET /recordings/{id}/har", "A console's recording, as HTTP Archive 1.2", (*Server).har},
+	{"GET /recordings/{id}/flows", "A tunnel's flows as JSON lines, each as it was last told", (*Server).flows},
+	{"GET /recordings/{id}/pcapng", "A tunnel's packets as pcapng, for those who may read input", (*Server).pcapng},
 	{"GET /recordings/{id}/input", "What was typed, as asciicast", (*Server).input},
 	{"GET /recordings/{id}/live", "Watch a live session as server-sent events", (*Server).watch},
 	{"GET /recordings/{id}/verify", "Verify a recording's seals", (*Server).verifyRecording},

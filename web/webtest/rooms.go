@@ -252,7 +252,7 @@ func (r recordings) Find(ctx context.Context, id string) (api.RecordingInfo, err
 	if err != nil {
 		return api.RecordingInfo{}, err
 	}
-	return api.RecordingInfo{Session: id, Started: x.Started, BytesOut: x.BytesOut, BytesIn: x.BytesIn, Segments: 1, Sealed: !x.Ended.IsZero(), Interrupted: x.Vendor == "cobalt", TornBytes: 17, Digest: x.Seal}, nil
+	return api.RecordingInfo{Session: id, Started: x.Started, BytesOut: x.BytesOut, BytesIn: x.BytesIn, Segments: 1, Sealed: !x.Ended.IsZero(), Interrupted: x.Vendor == "cobalt", TornBytes: 17, Digest: x.Seal, Input: 2_411_904}, nil
 }
 
 // cast is what the sample recordings show.
@@ -306,6 +306,22 @@ func (r recordings) HAR(_ context.Context, w io.Writer, id string, typed bool) e
 		return err
 	}
 	return r.did("har %s typed %v", id, typed)
+}
+
+func (r recordings) FlowLines(_ context.Context, w io.Writer, id string) error {
+	for _, f := range flows {
+		if err := json.NewEncoder(w).Encode(f); err != nil {
+			return err
+		}
+	}
+	return r.did("flows %s", id)
+}
+
+func (r recordings) Capture(_ context.Context, w io.Writer, id string) error {
+	if _, err := io.WriteString(w, "\n\r\r\n"); err != nil {
+		return err
+	}
+	return r.did("capture %s", id)
 }
 
 func (r recordings) Follow(ctx context.Context, id string, line func([]byte) error) error {
