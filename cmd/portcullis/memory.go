@@ -37,7 +37,7 @@ const (
 
 	loadPercent = 100                    // at least
 	loadCycle   = 250 * time.Millisecond // the collector comes sooner again: perhaps load
-	loadRate    = 96 << 20               // bytes allocated a second: load; 40 sessions opened in one are 40 MiB
+	loadRate    = 56 << 20               // bytes allocated a second: load; 40 sessions opened in one are 40 MiB
 	loadRoom    = 64 << 20               // bytes of garbage between two of its turns under load
 )
 

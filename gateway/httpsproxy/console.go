@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"net/http"
 	"sync"
 	"sync/atomic"
 
@@ -25,7 +24,7 @@ type console struct {
 	capture   *capture.Capture
 	scrub     *capture.Scrubber
 	targets   *targetSockets
-	transport *http.Transport
+	target    *transports
 	key       []byte // of the recording's digests
 	count     atomic.Uint32
 
@@ -90,7 +89,7 @@ func (c *console) tend() {
 		case <-c.live.Context().Done():
 			c.ended()
 			<-c.live.Done()
-			c.transport.CloseIdleConnections()
+			c.target.CloseIdleConnections()
 			return
 		}
 	}

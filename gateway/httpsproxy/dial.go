@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -101,32 +100,6 @@ func (c *console) dialTLS(ctx context.Context, protocols ...string) (*tls.Conn, 
 		return nil, err
 	}
 	return conn, nil
-}
-
-// newTransport is the session's own pool of connections.
-func (c *console) newTransport() *http.Transport {
-	protocols := &http.Protocols{}
-	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(true)
-	return &http.Transport{
-		DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			if warm := c.proof.warm.Swap(nil); warm != nil {
-				return warm, nil
-			}
-			return c.dialTLS(ctx, "h2", "http/1.1")
-		},
-		DialContext: func(context.Context, string, string) (net.Conn, error) {
-			return nil, errors.New("only TLS reaches a target")
-		},
-		Protocols:              protocols,
-		MaxConnsPerHost:        MaxTargetConns,
-		MaxIdleConnsPerHost:    MaxIdleConns,
-		IdleConnTimeout:        TargetIdleTime,
-		ResponseHeaderTimeout:  AnswerTime,
-		ExpectContinueTimeout:  ContinueTime,
-		MaxResponseHeaderBytes: MaxReplyHeader,
-		DisableCompression:     true,
-	}
 }
 
 // unreachable words why the target was not reached, for the engineer.

@@ -209,7 +209,7 @@ func (x *exchange) carry(held []byte) {
 			_ = http.NewResponseController(x.w).EnableFullDuplex()
 		}
 	}
-	res, err := c.transport.RoundTrip(out)
+	res, err := c.target.RoundTrip(out)
 	if err != nil {
 		x.failed(err)
 		return

@@ -132,7 +132,7 @@ func (c *console) ask(ctx context.Context, method, path, from string, b *body) (
 	if held := c.proof.cookies(); held != "" {
 		r.Header.Set("Cookie", held)
 	}
-	res, err := c.transport.RoundTrip(r)
+	res, err := c.target.RoundTrip(r)
 	if err != nil {
 		return 0, nil, cannot("it broke off the login", err)
 	}

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -24,8 +23,7 @@ const renewBefore = 30 * time.Second
 // proof is what proves the account: to each connection, or to each request.
 type proof struct {
 	tls   *tls.Config
-	warm  atomic.Pointer[tls.Conn] // dialled at the opening, for the first request
-	names map[string]bool          // header fields, as plainName writes them, that only the gateway may send
+	names map[string]bool // header fields, as plainName writes them, that only the gateway may send
 
 	renewing sync.Mutex // held over the asking for another token
 
@@ -55,12 +53,10 @@ func (c *console) prove(ctx context.Context) error {
 		c.proof.until = leafEnds(cred.Certificate)
 		c.proof.tls.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return c.certificate() }
 	}
-	c.transport = c.newTransport()
-	conn, err := c.dialTLS(ctx, "h2", "http/1.1")
-	if err != nil {
+	c.target = c.newTransports()
+	if err := c.target.reach(ctx, c); err != nil {
 		return &refusedBy{unreachable(err), err}
 	}
-	c.proof.warm.Store(conn)
 	secrets, err := c.logIn(ctx, cred)
 	if err != nil {
 		return err

@@ -28,6 +28,7 @@ const (
 	TargetIdleTime = 90 * time.Second       // a kept connection to it
 	MaxTargetConns = 64                     // of one session, of HTTP/1.1
 	MaxIdleConns   = 16                     // of those, kept
+	MaxPlain       = 32                     // of those, at work before HTTP/2 takes over
 	MaxStreams     = 256                    // of one browser's connection, of HTTP/2
 	MaxExchanges   = 1024                   // of one session at once
 	HeldForm       = 64 << 10               // of a form that is looked through before it is sent
@@ -37,6 +38,7 @@ const (
 	FarewellTime   = 200 * time.Millisecond // for a WebSocket's close frame to be taken
 	sweepEvery     = 5 * time.Second
 	chunk          = 64 << 10 // one read of a body
+	targetBuffer   = 16 << 10 // of a target's connection: a whole TLS record
 	maxNotices     = 8        // kept for the session's page
 	maxUserAgent   = 200
 )
