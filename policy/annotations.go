@@ -21,8 +21,9 @@ const (
 	DefaultRecording = "full"
 
 	MaxApprovals = 5
-	MinIdle      = 2 * time.Minute // there is a warning a minute before the end
-	MaxLongest   = 7 * 24 * time.Hour
+	MinIdle      = 2 * time.Minute     // there is a warning a minute before the end
+	MaxLongest   = 7 * 24 * time.Hour  // of a person's window, whatever a rule says
+	MaxService   = 30 * 24 * time.Hour // of a service account's
 )
 
 // obligation is one rule's annotations, read.
@@ -89,8 +90,8 @@ func (o *obligation) read(key, value string) (err error) {
 		return err
 	case "longest":
 		o.longest, err = time.ParseDuration(value)
-		if err != nil || o.longest < time.Minute || o.longest > MaxLongest {
-			return fmt.Errorf("%s is not a time from 1m to %s, such as \"8h\"", gateway.Quote(value), MaxLongest)
+		if err != nil || o.longest < time.Minute || o.longest > MaxService {
+			return fmt.Errorf("%s is not a time from 1m to %s, such as \"8h\"; of a person's window at most %s count", gateway.Quote(value), MaxService, MaxLongest)
 		}
 	case "idle":
 		o.idle, err = time.ParseDuration(value)

@@ -116,6 +116,9 @@ func (s *Set) oblige(f Facts, diag cedar.Diagnostic, v Verdict) Verdict {
 			v.Longest, shortest = o.longest, string(o.id)
 		}
 	}
+	if f.Person.Service == nil && v.Longest > MaxLongest {
+		v.Longest, shortest = MaxLongest, RuleLongest
+	}
 	switch w := f.Terms.Window(); {
 	case len(v.Roles) == 0:
 		return refuse(RuleRoles, "the rules that allow this leave nobody who could agree to it", "ask the operator's administrator to mend the policy")

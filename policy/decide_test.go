@@ -129,27 +129,31 @@ func TestDefaultPolicy(t *testing.T) {
 		"a window that ends before it begins": {func(f *policy.Facts) {
 			f.Terms.Length, f.Terms.From, f.Terms.To = 0, noon, noon.Add(-time.Hour)
 		}, policy.Refuse, policy.RuleLongest, 0, 0},
-		"unknown impact":               {func(f *policy.Facts) { f.Target.Impact = "" }, policy.Refuse, policy.RuleDefault, 0, 0},
-		"another vendor's target":      {func(f *policy.Facts) { f.Target.Vendors = []string{"other"} }, policy.Refuse, policy.RuleDefault, 0, 0},
-		"nominator asks":               {func(f *policy.Facts) { f.Person.Roles = []gateway.Role{gateway.Nominator} }, policy.Refuse, policy.RuleDefault, 0, 0},
-		"admin asks":                   {func(f *policy.Facts) { f.Person = staff("root", gateway.Admin) }, policy.Refuse, policy.RuleDefault, 0, 0},
-		"suspended vendor asks":        {func(f *policy.Facts) { f.Vendor.State = gateway.Suspended }, policy.Refuse, "vendor-not-active", 0, 0},
-		"restoring vendor asks":        {func(f *policy.Facts) { f.Vendor.State = gateway.Restoring }, policy.Refuse, "vendor-not-active", 0, 0},
-		"suspended person asks":        {func(f *policy.Facts) { f.Person.State = gateway.Suspended }, policy.Refuse, "asker-not-active", 0, 0},
-		"removed target":               {func(f *policy.Facts) { f.Target.Removed = true }, policy.Refuse, "target-removed", 0, 0},
-		"engineer opens":               {func(f *policy.Facts) { f.Action = policy.Open }, policy.Allow, "open-agreed", 0, 0},
-		"suspended vendor opens":       {func(f *policy.Facts) { f.Action, f.Vendor.State = policy.Open, gateway.Suspended }, policy.Refuse, "vendor-not-active", 0, 0},
-		"engineer suspends":            {func(f *policy.Facts) { f.Action = policy.Suspend }, policy.Refuse, policy.RuleDefault, 0, 0},
-		"responder suspends":           {func(f *policy.Facts) { f.Action, f.Person = policy.Suspend, staff("rita", gateway.Responder) }, policy.Allow, "suspend-staff", 0, 0},
-		"approver suspends":            {func(f *policy.Facts) { f.Action, f.Person = policy.Suspend, staff("bo", gateway.Approver) }, policy.Refuse, policy.RuleDefault, 0, 0},
-		"approver restores":            {func(f *policy.Facts) { f.Action, f.Person = policy.Restore, staff("bo", gateway.Approver) }, policy.Allow, "restore-staff", 0, 0},
-		"auditor administers":          {func(f *policy.Facts) { f.Action, f.Person = policy.Administer, staff("al", gateway.Auditor) }, policy.Refuse, policy.RuleDefault, 0, 0},
-		"admin administers":            {func(f *policy.Facts) { f.Action, f.Person = policy.Administer, staff("adm", gateway.Admin) }, policy.Allow, "administer-admin", 0, 0},
-		"auditor watches":              {func(f *policy.Facts) { f.Action, f.Person = policy.Review, staff("al", gateway.Auditor) }, policy.Allow, "review-staff", 0, 0},
-		"auditor reads input":          {func(f *policy.Facts) { f.Action, f.Person = policy.ReadInput, staff("al", gateway.Auditor) }, policy.Refuse, policy.RuleDefault, 0, 0},
-		"reviewer reads input":         {func(f *policy.Facts) { f.Action, f.Person = policy.ReadInput, staff("re", gateway.Reviewer) }, policy.Allow, "read-input-reviewer", 0, 0},
-		"approver ends a session":      {func(f *policy.Facts) { f.Action, f.Person = policy.EndSession, staff("bo", gateway.Approver) }, policy.Allow, "end-session-staff", 0, 0},
-		"an action that is not listed": {func(f *policy.Facts) { f.Action = "open\" || true" }, policy.Refuse, policy.RuleDefault, 0, 0},
+		"a service account for 30 days":             {func(f *policy.Facts) { service(f, 30*24*time.Hour) }, policy.NeedsApproval, "ask-service", 2, policy.MaxService},
+		"a service account for longer":              {func(f *policy.Facts) { service(f, 30*24*time.Hour+time.Second) }, policy.Refuse, "ask-service", 0, 0},
+		"a service account of another vendor":       {func(f *policy.Facts) { service(f, time.Hour); f.Target.Vendors = []string{"other"} }, policy.Refuse, policy.RuleDefault, 0, 0},
+		"an engineer with a service account's rule": {func(f *policy.Facts) { service(f, 8*24*time.Hour); f.Person.Service = nil }, policy.Refuse, policy.RuleLongest, 0, 0},
+		"unknown impact":                            {func(f *policy.Facts) { f.Target.Impact = "" }, policy.Refuse, policy.RuleDefault, 0, 0},
+		"another vendor's target":                   {func(f *policy.Facts) { f.Target.Vendors = []string{"other"} }, policy.Refuse, policy.RuleDefault, 0, 0},
+		"nominator asks":                            {func(f *policy.Facts) { f.Person.Roles = []gateway.Role{gateway.Nominator} }, policy.Refuse, policy.RuleDefault, 0, 0},
+		"admin asks":                                {func(f *policy.Facts) { f.Person = staff("root", gateway.Admin) }, policy.Refuse, policy.RuleDefault, 0, 0},
+		"suspended vendor asks":                     {func(f *policy.Facts) { f.Vendor.State = gateway.Suspended }, policy.Refuse, "vendor-not-active", 0, 0},
+		"restoring vendor asks":                     {func(f *policy.Facts) { f.Vendor.State = gateway.Restoring }, policy.Refuse, "vendor-not-active", 0, 0},
+		"suspended person asks":                     {func(f *policy.Facts) { f.Person.State = gateway.Suspended }, policy.Refuse, "asker-not-active", 0, 0},
+		"removed target":                            {func(f *policy.Facts) { f.Target.Removed = true }, policy.Refuse, "target-removed", 0, 0},
+		"engineer opens":                            {func(f *policy.Facts) { f.Action = policy.Open }, policy.Allow, "open-agreed", 0, 0},
+		"suspended vendor opens":                    {func(f *policy.Facts) { f.Action, f.Vendor.State = policy.Open, gateway.Suspended }, policy.Refuse, "vendor-not-active", 0, 0},
+		"engineer suspends":                         {func(f *policy.Facts) { f.Action = policy.Suspend }, policy.Refuse, policy.RuleDefault, 0, 0},
+		"responder suspends":                        {func(f *policy.Facts) { f.Action, f.Person = policy.Suspend, staff("rita", gateway.Responder) }, policy.Allow, "suspend-staff", 0, 0},
+		"approver suspends":                         {func(f *policy.Facts) { f.Action, f.Person = policy.Suspend, staff("bo", gateway.Approver) }, policy.Refuse, policy.RuleDefault, 0, 0},
+		"approver restores":                         {func(f *policy.Facts) { f.Action, f.Person = policy.Restore, staff("bo", gateway.Approver) }, policy.Allow, "restore-staff", 0, 0},
+		"auditor administers":                       {func(f *policy.Facts) { f.Action, f.Person = policy.Administer, staff("al", gateway.Auditor) }, policy.Refuse, policy.RuleDefault, 0, 0},
+		"admin administers":                         {func(f *policy.Facts) { f.Action, f.Person = policy.Administer, staff("adm", gateway.Admin) }, policy.Allow, "administer-admin", 0, 0},
+		"auditor watches":                           {func(f *policy.Facts) { f.Action, f.Person = policy.Review, staff("al", gateway.Auditor) }, policy.Allow, "review-staff", 0, 0},
+		"auditor reads input":                       {func(f *policy.Facts) { f.Action, f.Person = policy.ReadInput, staff("al", gateway.Auditor) }, policy.Refuse, policy.RuleDefault, 0, 0},
+		"reviewer reads input":                      {func(f *policy.Facts) { f.Action, f.Person = policy.ReadInput, staff("re", gateway.Reviewer) }, policy.Allow, "read-input-reviewer", 0, 0},
+		"approver ends a session":                   {func(f *policy.Facts) { f.Action, f.Person = policy.EndSession, staff("bo", gateway.Approver) }, policy.Allow, "end-session-staff", 0, 0},
+		"an action that is not listed":              {func(f *policy.Facts) { f.Action = "open\" || true" }, policy.Refuse, policy.RuleDefault, 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := set.Decide(ask(c.change))
@@ -302,4 +306,10 @@ func BenchmarkDecide(b *testing.B) {
 	for b.Loop() {
 		set.Decide(f)
 	}
+}
+
+// service makes the asker a service account, and the target a console.
+func service(f *policy.Facts, length time.Duration) {
+	console(f, gateway.Low, gateway.Abilities{Methods: []string{"GET"}, Paths: []string{"/"}, Rate: 1, VolumeIn: 1, VolumeOut: 1})
+	f.Person.Roles, f.Person.Service, f.Terms.Length = []gateway.Role{gateway.ServiceAccount}, &gateway.Service{Owner: "ana"}, length
 }

@@ -56,7 +56,7 @@ func (s *Service) DraftApprove(ctx context.Context, by gateway.Person, id string
 	body := &statement.Approve{
 		Request: a.ID, Digest: r.Digest, Person: a.Person, Vendor: a.Vendor, Target: a.Target, Account: a.Account,
 		From: terms.From, To: terms.To, Seconds: int64(terms.Length / time.Second), Lapse: a.Lapse, Abilities: terms.Abilities, Reason: a.Reason,
-		Narrowed: !sameTerms(terms, asked(a)),
+		Narrowed: !sameTerms(terms, asked(a)), Asker: a.Asker, Key: a.Key,
 	}
 	if no := s.mayAgree(b, who, body, s.clock.now()); no != nil {
 		return nil, no

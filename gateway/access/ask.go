@@ -27,6 +27,7 @@ const RuleOverlap = "overlap"
 // AskInput is a request before it is written. Either From and To are set, or
 // Length is. An empty Account is the target's only one.
 type AskInput struct {
+	Service   string // the service account that it is for; empty: whoever asks
 	Target    string
 	Account   string
 	Abilities []string
@@ -123,7 +124,7 @@ func (s *Service) draft(ctx context.Context, p gateway.Person, in AskInput) (dra
 	if err := checkWords(in); err != nil {
 		return draft{}, err
 	}
-	who, vendor, err := s.asker(ctx, p.Name)
+	who, vendor, err := s.inWhoseName(ctx, p, in.Service)
 	if err != nil {
 		return draft{}, err
 	}
@@ -146,6 +147,12 @@ func (s *Service) draft(ctx context.Context, p gateway.Person, in AskInput) (dra
 		From: terms.From, To: terms.To, Seconds: int64(terms.Length / time.Second), Abilities: terms.Abilities, Reason: in.Reason, Ticket: in.Ticket,
 		Epochs: gateway.Epochs{Vendor: vendor.Epoch, Person: who.Epoch}, Asked: now, Lapse: lapse(terms, now),
 	}}
+	if who.Service != nil {
+		d.ask.Asker, d.ask.Key = p.Name, who.Service.Pin()
+	}
+	if err := bounded(d.ask, target.Kind); err != nil {
+		return draft{}, err
+	}
 	d.verdict = s.policy.Decide(policy.Facts{
 		Action: policy.Ask, Person: who, Vendor: vendor, Target: target, Account: account.Name, Terms: terms, Now: now, Stage: ladder.Stage,
 	})
@@ -178,6 +185,9 @@ func (s *Service) asker(ctx context.Context, name string) (gateway.Person, gatew
 	}
 	if who.Staff() {
 		return who, gateway.Vendor{}, gateway.Refused("asker", "have an engineer of the vendor ask", "people of the operator's staff do not ask for access; engineers of a vendor do")
+	}
+	if who.Service != nil {
+		return who, gateway.Vendor{}, gateway.Refused(RuleOwner, "have its owner ask", "a service account asks for nothing; %s answers for it", who.Service.Owner)
 	}
 	vendor, err := s.chain.Vendor(ctx, who.Vendor)
 	return who, vendor, err
@@ -277,7 +287,7 @@ func (d draft) request() (gateway.Request, error) {
 	return gateway.Request{
 		ID: a.ID, Person: a.Person, Vendor: a.Vendor, Target: a.Target, TargetStatement: a.TargetStatement, Account: a.Account, Terms: d.terms,
 		Reason: a.Reason, Ticket: a.Ticket, Epochs: a.Epochs, Asked: a.Asked, Lapse: a.Lapse, Digest: gateway.DigestOf(raw), Document: raw,
-		State: gateway.RequestWaiting, Needs: d.verdict.Approvals, Roles: d.verdict.Roles, Version: 1,
+		State: gateway.RequestWaiting, Needs: d.verdict.Approvals, Roles: d.verdict.Roles, Asker: a.Asker, Version: 1,
 	}, nil
 }
 

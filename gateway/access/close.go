@@ -12,7 +12,7 @@ import (
 // Withdraw takes back a waiting request of the person's own.
 func (s *Service) Withdraw(ctx context.Context, p gateway.Person, id string) (gateway.Request, error) {
 	return s.closeRequest(ctx, id, audit.RequestWithdrawn, func(r gateway.Request) (gateway.Request, error) {
-		if r.Person != p.Name {
+		if r.Person != p.Name && r.Asker != p.Name {
 			return r, gateway.NotFound("request", id)
 		}
 		r.State, r.ClosedBy = gateway.RequestWithdrawn, p.Name

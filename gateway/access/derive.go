@@ -62,8 +62,14 @@ func (s *Service) basis(ctx context.Context, r gateway.Request) (basis, error) {
 	if err := s.standing(ctx, &b); err != nil {
 		return b, err
 	}
+	if err := s.serves(ctx, &b); err != nil {
+		return b, err
+	}
 	if err := s.place(ctx, &b); err != nil {
 		return b, err
+	}
+	if err := bounded(b.ask, b.target.Kind); err != nil {
+		return b, broken("request %s: %s", r.ID, gateway.AsError(err).Text)
 	}
 	b.verdict = s.policy.Decide(policy.Facts{
 		Action: policy.Ask, Person: b.person, Vendor: b.vendor, Target: b.target, Account: b.ask.Account, Terms: asked(b.ask), Now: b.ask.Asked, Stage: b.ladder.Stage,
@@ -112,6 +118,7 @@ func document(r gateway.Request) (statement.Ask, error) {
 		{"reason", r.Reason == a.Reason},
 		{"ticket", r.Ticket == a.Ticket},
 		{"epochs", r.Epochs == a.Epochs},
+		{"asker", r.Asker == a.Asker},
 		{"time of asking", r.Asked.Equal(a.Asked)},
 		{"lapse", r.Lapse.Equal(a.Lapse)},
 	} {
@@ -205,10 +212,13 @@ func (s *Service) approval(ctx context.Context, b basis, row gateway.Approval) (
 func (s *Service) mayAgree(b basis, signer gateway.Person, body *statement.Approve, at time.Time) *gateway.Error {
 	a := b.ask
 	about := body.Request == a.ID && body.Digest.Equal(b.row.Digest) && body.Person == a.Person && body.Vendor == a.Vendor && body.Target == a.Target &&
-		body.Account == a.Account && body.Reason == a.Reason && body.Lapse.Equal(a.Lapse)
+		body.Account == a.Account && body.Reason == a.Reason && body.Lapse.Equal(a.Lapse) &&
+		body.Asker == a.Asker && body.Key == a.Key
 	switch {
 	case !about:
 		return broken("the approval of %s is not about request %s as it was asked", signer.Name, a.ID)
+	case a.Asker != "" && (signer.Name == a.Asker || signer.Name == b.person.Service.Owner):
+		return gateway.Refused(policy.RuleSeparate, "ask another approver", "nobody agrees to a request of their own, nor for a service account that they answer for")
 	case body.Abilities.Fits(b.target.Kind) != nil || !within(agreed(body), asked(a)):
 		return gateway.Refused("narrow", "agree to what was asked, or to less", "an approval never widens what was asked")
 	case body.Narrowed == sameTerms(agreed(body), asked(a)):

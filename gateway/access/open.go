@@ -208,6 +208,9 @@ func (s *Service) opens(ctx context.Context, e entitled, touch statement.Signed)
 	if err != nil {
 		return nil, err
 	}
+	if b, is := checked.Body.(*statement.ServiceOpen); is {
+		return nil, s.opensService(e, checked, b)
+	}
 	body, ok := checked.Body.(*statement.Open)
 	if !ok {
 		return nil, gateway.Refused("touch", "touch your key for this session", "the touch agrees to something else than opening a session")
@@ -224,10 +227,14 @@ func (s *Service) opens(ctx context.Context, e entitled, touch statement.Signed)
 	if body.Binding == statement.BindLogin {
 		oldest += TicketLife // it was fresh when the ticket was made of it
 	}
-	if age := s.clock.now().Sub(checked.Statement.At); age > oldest || age < -skew {
-		return nil, gateway.Refused("touch-age", "connect again and touch your key", "the touch is %s old; at most %s are allowed", age.Round(time.Second), oldest)
+	return body, s.fresh(checked, oldest)
+}
+
+func (s *Service) fresh(c trust.Checked, oldest time.Duration) error {
+	if age := s.clock.now().Sub(c.Statement.At); age > oldest || age < -skew {
+		return gateway.Refused("touch-age", "connect again and touch your key", "the touch is %s old; at most %s are allowed", age.Round(time.Second), oldest)
 	}
-	return body, nil
+	return nil
 }
 
 // CommitTicket keeps a touch that was given ahead in the browser: good for one

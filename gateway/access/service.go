@@ -20,6 +20,8 @@ import (
 type Chain interface {
 	Vendor(ctx context.Context, name string) (gateway.Vendor, error)
 	Person(ctx context.Context, name string) (gateway.Person, error)
+	// Service is a service account that may act now.
+	Service(ctx context.Context, name string) (gateway.Person, error)
 	Target(ctx context.Context, name string) (gateway.Target, error)
 	Open(ctx context.Context, r gateway.Reach, since time.Time) error
 	Stage(ctx context.Context, r gateway.Reach) (gateway.Ladder, error)

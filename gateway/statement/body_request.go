@@ -24,8 +24,12 @@ type Ask struct {
 	Reason          string            `json:"reason"`
 	Ticket          string            `json:"ticket,omitempty"`
 	Epochs          gateway.Epochs    `json:"epochs"`
-	Asked           time.Time         `json:"asked"`
-	Lapse           time.Time         `json:"lapse"`
+	// Of a service account: who asked in its name, and the pin of the key that it
+	// had then.
+	Asker string    `json:"asker,omitempty"`
+	Key   string    `json:"key,omitempty"`
+	Asked time.Time `json:"asked"`
+	Lapse time.Time `json:"lapse"`
 }
 
 // ParseAsk reads a request's document, strictly and in canonical form only.
@@ -59,6 +63,8 @@ type Approve struct {
 	Abilities gateway.Abilities `json:"abilities"`
 	Reason    string            `json:"reason"`
 	Narrowed  bool              `json:"narrowed,omitempty"`
+	Asker     string            `json:"asker,omitempty"` // of a service account: who asked in its name
+	Key       string            `json:"key,omitempty"`   // of a service account: its pin
 }
 
 func (b *Approve) Kind() Kind { return KindApprove }
@@ -75,8 +81,12 @@ func (b *Approve) Sentence() string {
 	if b.Narrowed {
 		n = " This is narrower than what was asked."
 	}
+	who := b.Person
+	if b.Key != "" {
+		who = fmt.Sprintf("service account %s, without a person behind it, for whom %s asked and which proves its key %s,", b.Person, b.Asker, b.Key)
+	}
 	return fmt.Sprintf("Let %s of vendor %s use %s on %s (%s) %s. Reason given: %s.%s Request %s, digest %s.",
-		b.Person, b.Vendor, b.Account, b.Target, strings.Join(b.Abilities.List(), ", "), window, strings.TrimRight(b.Reason, "."), n, b.Request, b.Digest.Short())
+		who, b.Vendor, b.Account, b.Target, strings.Join(b.Abilities.List(), ", "), window, strings.TrimRight(b.Reason, "."), n, b.Request, b.Digest.Short())
 }
 
 // Check implements Body.
@@ -86,6 +96,14 @@ func (b *Approve) Check() error {
 	}
 	if b.From.IsZero() != b.To.IsZero() || b.From.IsZero() == (b.Seconds == 0) || b.Seconds < 0 {
 		return gateway.Invalid("window", "an approval names either a window or a length")
+	}
+	if (b.Key == "") != (b.Asker == "") {
+		return gateway.Invalid("key", "an approval for a service account names its key and who asked")
+	}
+	if b.Key != "" {
+		if err := first(checkPin(b.Key), gateway.CheckName("asker", b.Asker)); err != nil {
+			return err
+		}
 	}
 	return first(gateway.CheckID("req", b.Request), gateway.CheckName("person", b.Person), gateway.CheckName("vendor", b.Vendor),
 		gateway.CheckName("target", b.Target), gateway.CheckName("account", b.Account), gateway.CheckNeeded("reason", b.Reason, gateway.MaxReason, true))
