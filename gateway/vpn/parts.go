@@ -46,9 +46,12 @@ type Live interface {
 	Up(ctx context.Context) error
 	// Channel judges and begins the one channel of the session.
 	Channel(ctx context.Context, ch gateway.Channel) (Channel, error)
-	// Refuse writes the event of something that did not pass, or is about to
-	// pass no more.
+	// Refuse writes the event of a flow that did not pass; Alarm that something
+	// is about to; Roamed that the peer's packets come from elsewhere now. All
+	// may be called often, and bound what they write.
 	Refuse(ctx context.Context, what, sentence string)
+	Alarm(ctx context.Context, what, sentence string)
+	Roamed(ctx context.Context, from, to netip.AddrPort)
 	Notices() <-chan string
 	End(reason gateway.EndReason, by, detail string)
 	Done() <-chan struct{}
@@ -68,8 +71,6 @@ type Channel interface {
 	Hold() error
 	// Frozen reports whether the session is.
 	Frozen() bool
-	// Note puts a sentence about the tunnel into the recording.
-	Note(text string)
 	// Exit tells that the channel does not run any more.
 	Exit(status *uint32, signal string)
 }

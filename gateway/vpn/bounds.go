@@ -1,0 +1,44 @@
+package vpn
+
+import "time"
+
+// Bounds and times.
+const (
+	MTU            = 1420             // of the tunnel: what is left of 1500 with IPv6 outside
+	MaxTunnels     = 10000            // of one node
+	MaxFlows       = 512              // of one tunnel at once, TCP, UDP and echo together
+	MaxHalfOpen    = 64               // of those, TCP before the client's handshake is complete
+	MaxEcho        = 32               // of those, echo
+	FlowRate       = 200              // new flows a second of one tunnel
+	FlowBurst      = 400              // of those at once
+	FragmentRate   = 2000             // fragments a second of one tunnel
+	FragmentBurst  = 2000             // of those at once
+	RefusalRate    = 100              // ICMP refusals a second of one tunnel
+	RefusalBurst   = 200              // of those at once
+	DNSRate        = 50               // answers a second of one tunnel
+	DNSBurst       = 100              // of those at once
+	MaxQuestions   = 256              // that one session's recording tells of
+	MaxTellRefused = 4096             // refused flows that are told one by one
+	MaxPending     = 16               // datagrams of a UDP flow that wait for its socket
+	QueueBytes     = 4 << 20          // towards one client
+	RefusedKept    = 32               // for the tunnel's page
+	FlowsShown     = 64               // on it
+	NoticesKept    = 8                // on it
+	FlowStep       = 4 << 20          // bytes of a flow after which it is told again
+	DialTime       = 10 * time.Second // to reach a target
+	TCPIdleTime    = time.Hour        // a connection without a byte
+	HalfIdleTime   = 10 * time.Minute // one that a side has closed
+	UDPIdleTime    = 3 * time.Minute
+	EchoIdleTime   = 15 * time.Second
+	EndedTime      = time.Hour             // an ended session is remembered, for its page
+	MaxEnded       = 4096                  // of those
+	RestTime       = time.Second           // for flows of a swept session to lie still
+	ResetTime      = 50 * time.Millisecond // a cut peer is kept for its resets to leave
+	RoamWindow     = 10 * time.Second
+	MaxRoams       = 20 // changes of the outer address within RoamWindow: two ends use one key
+	alarmPercent   = 80
+	tendEvery      = 5 * time.Second
+	ownEvery       = 5 * time.Second // the machine's addresses are read again
+	synRetries     = 3
+	bulk           = 64 << 10 // one read of a pump
+)

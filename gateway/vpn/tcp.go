@@ -1,0 +1,250 @@
+package vpn
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"syscall"
+
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/waiter"
+
+	"github.com/portcullis/portcullis/gateway"
+)
+
+// handleTCP gets each segment that belongs to no connection. Each tunnel has
+// its own bound of half-open ones, so that a flood in one leaves room in the
+// others.
+func (g *Gateway) handleTCP(id stack.TransportEndpointID, pkt *stack.PacketBuffer) bool {
+	t := g.tunnelAt(addrOf(id.RemoteAddress))
+	if t == nil || t.cut.Load() {
+		return true
+	}
+	head := pkt.TransportHeader().Slice()
+	if len(head) < 14 || head[13]&(2|16) != 2 {
+		return false // the stack answers with a reset
+	}
+	if !t.fresh.take(1) {
+		g.dropped(dropFlood)
+		return true
+	}
+	return t.half().HandlePacket(id, pkt)
+}
+
+func (t *tunnel) half() *tcp.Forwarder {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.forwarder == nil {
+		t.forwarder = tcp.NewForwarder(t.g.stack, bufferStart, MaxHalfOpen, t.connect)
+	}
+	return t.forwarder
+}
+
+// connect answers one SYN: judged, told, dialled, and only then taken, so that
+// a target that refuses is a refusal to the client too.
+func (t *tunnel) connect(r *tcp.ForwarderRequest) {
+	if !t.enter() {
+		r.Complete(false)
+		return
+	}
+	defer t.running.Done()
+	t.guard(func() {
+		id := r.ID()
+		t.open(r, flowID{protoTCP, netip.AddrPortFrom(addrOf(id.RemoteAddress), id.RemotePort), netip.AddrPortFrom(addrOf(id.LocalAddress), id.LocalPort)})
+	})
+}
+
+func (t *tunnel) open(r *tcp.ForwarderRequest, id flowID) {
+	if t.ch.Frozen() {
+		r.Complete(false) // the client asks again
+		return
+	}
+	if t.isResolver(id.to) {
+		t.resolveTCP(r)
+		return
+	}
+	name, no := t.judge(gateway.FlowTCP, id.to)
+	if no != nil {
+		r.Complete(true)
+		t.refuse(id, no)
+		return
+	}
+	f, err := t.newFlow(id, name)
+	if err != nil {
+		r.Complete(true)
+		if errors.As(err, &no) && !gateway.IsCode(err, gateway.CodeInternal) {
+			t.refuse(id, no)
+		}
+		return
+	}
+	ctx, cancel := context.WithTimeout(t.live.Context(), DialTime)
+	conn, err := t.g.c.Dial(ctx, "tcp", target(id.to))
+	cancel()
+	if err != nil {
+		r.Complete(true)
+		f.failed(notReached(err))
+		return
+	}
+	f.relay(r, conn)
+}
+
+// notReached words why a target took no flow. Addresses of our own do not
+// belong in it.
+func notReached(err error) string {
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "the target refused the connection"
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return "there is no way to the target"
+	case errors.Is(err, context.DeadlineExceeded), isTimeout(err):
+		return "the target did not answer in " + DialTime.String()
+	}
+	return "the target could not be reached"
+}
+
+func isTimeout(err error) bool {
+	var t net.Error
+	return errors.As(err, &t) && t.Timeout()
+}
+
+// relay takes the client's connection and carries both ways until both have
+// ended.
+func (f *flow) relay(r *tcp.ForwarderRequest, conn net.Conn) {
+	ctx, cancel := context.WithCancel(f.t.live.Context())
+	defer cancel()
+	e := &end{wq: &waiter.Queue{}}
+	ep, terr := r.CreateEndpoint(e.wq)
+	r.Complete(false)
+	if terr != nil { // the client has gone, or never was there
+		resetTarget(conn)
+		f.closedBy(gateway.FlowByClient)
+		f.end()
+		return
+	}
+	e.ep = ep
+	reset := sync.OnceFunc(func() {
+		resetTarget(conn)
+		cancel()
+		e.abort()
+	})
+	if !f.onCut(reset) {
+		f.closedBy(gateway.FlowByGate)
+		reset()
+	}
+	var down sync.WaitGroup
+	down.Go(func() { f.t.guard(func() { f.down(ctx, e, conn, reset) }) })
+	f.up(ctx, e, conn, reset)
+	down.Wait()
+	_ = conn.Close()
+	e.close()
+	f.t.rest()
+	f.end()
+}
+
+// resetTarget closes a connection without waiting, and throws away what the
+// kernel still holds of it: what was sent before the end is not to arrive after
+// it.
+func resetTarget(conn net.Conn) {
+	if c, ok := conn.(interface{ SetLinger(int) error }); ok {
+		_ = c.SetLinger(0)
+	}
+	_ = conn.Close()
+}
+
+// up carries from the engineer to the target.
+func (f *flow) up(ctx context.Context, e *end, conn net.Conn, reset func()) {
+	readable, ready := waiter.NewChannelEntry(waiter.ReadableEvents | waiter.EventHUp | waiter.EventErr)
+	e.wq.EventRegister(&readable)
+	defer e.wq.EventUnregister(&readable)
+	t := f.t
+	for {
+		b, n, err := e.next(ctx, ready, &t.g.pool)
+		if err == io.EOF {
+			f.closedBy(gateway.FlowByClient)
+			f.half.Store(true)
+			if w, ok := conn.(interface{ CloseWrite() error }); ok && t.ch.Hold() == nil {
+				_ = w.CloseWrite()
+			}
+			return
+		}
+		if err == nil {
+			err = f.toTarget(ctx, conn, b[:n])
+			t.g.pool.put(b)
+		} else if ctx.Err() == nil {
+			f.closedBy(gateway.FlowByClient)
+		}
+		if err != nil {
+			reset()
+			return
+		}
+	}
+}
+
+// toTarget sends one piece, held while the session is frozen.
+func (f *flow) toTarget(ctx context.Context, conn net.Conn, p []byte) error {
+	t := f.t
+	if err := t.ch.Hold(); err != nil {
+		return err
+	}
+	if err := t.up.wait(ctx, float64(len(p))); err != nil {
+		return err
+	}
+	if err := f.before(true, p); err != nil {
+		return err
+	}
+	if t.cut.Load() {
+		return errOver
+	}
+	n, err := conn.Write(p)
+	f.passed(true, n)
+	if err != nil {
+		f.closedBy(gateway.FlowByTarget)
+	}
+	return err
+}
+
+// down carries from the target to the engineer.
+func (f *flow) down(ctx context.Context, e *end, conn net.Conn, reset func()) {
+	writable, room := waiter.NewChannelEntry(waiter.WritableEvents | waiter.EventHUp | waiter.EventErr)
+	e.wq.EventRegister(&writable)
+	defer e.wq.EventUnregister(&writable)
+	t := f.t
+	from := newTargetReader(conn, &t.g.pool)
+	for {
+		b, n, err := from.next()
+		if err == io.EOF || err == nil && n == 0 {
+			f.closedBy(gateway.FlowByTarget)
+			f.half.Store(true)
+			_ = e.ep.Shutdown(shutdownWrite)
+			return
+		}
+		if err == nil {
+			err = f.toClient(ctx, e, room, b[:n])
+			t.g.pool.put(b)
+		} else if ctx.Err() == nil {
+			f.closedBy(gateway.FlowByTarget)
+		}
+		if err != nil {
+			reset()
+			return
+		}
+	}
+}
+
+func (f *flow) toClient(ctx context.Context, e *end, room <-chan struct{}, p []byte) error {
+	if err := f.t.down.wait(ctx, float64(len(p))); err != nil {
+		return err
+	}
+	if err := f.before(false, p); err != nil {
+		return err
+	}
+	err := e.write(ctx, room, p, func(n int) { f.passed(false, n) })
+	if err != nil && ctx.Err() == nil {
+		f.closedBy(gateway.FlowByClient)
+	}
+	return err
+}
