@@ -54,3 +54,12 @@ func CheckNetworkPrefix(p netip.Prefix) error {
 	}
 	return nil
 }
+
+// CheckNetworkName holds a name inside a network to the one spelling that is
+// compared and answered: a host name in lower case, without a dot at its end.
+func CheckNetworkName(s string) error {
+	if !hostName(s) || !hostLike(s) {
+		return Invalid("names", "name %s is no host name in lower case, such as historian or plc-7.plant", quoteShort(s))
+	}
+	return nil
+}

@@ -72,7 +72,7 @@ const (
 	ProofBearer      ProofKind = "bearer"      // https: a held token (RFC 6750)
 	ProofOAuth2      ProofKind = "oauth2"      // https: client credentials, the secret held (RFC 6749 clause 4.4)
 	ProofForm        ProofKind = "form"        // https: a login form that the gateway fills in
-	ProofNone        ProofKind = "none"        // https: a console that asks for nothing, or asks the engineer himself
+	ProofNone        ProofKind = "none"        // https, network: it asks for nothing, or asks the engineer himself
 )
 
 // Account is the identity used at the target and how it is proven. SecretFile

@@ -28,6 +28,7 @@ var proofs = map[gateway.TargetKind]map[gateway.ProofKind]needs{
 		gateway.ProofHeader: {secret: true}, gateway.ProofBearer: {secret: true}, gateway.ProofOAuth2: {login: true, secret: true},
 		gateway.ProofForm: {secret: true}, gateway.ProofNone: {},
 	},
+	gateway.KindNetwork: {gateway.ProofNone: {}},
 }
 
 // proofOrder is the order in which people read of them.
@@ -53,6 +54,9 @@ func checkAccount(kind gateway.TargetKind, a gateway.Account) error {
 	n, ok := proofs[kind][a.Proof]
 	if !ok {
 		return gateway.Invalid("proof", "proof %s of account %s is not one of %s", gateway.Quote(string(a.Proof)), a.Name, joined(Proofs(kind)))
+	}
+	if kind == gateway.KindNetwork && a.Login != "" {
+		return gateway.Invalid("login", "account %s is of a network and has no user there", a.Name)
 	}
 	login := gateway.CheckUser
 	if kind == gateway.KindSSH {

@@ -2,6 +2,7 @@ package statement
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -116,7 +117,11 @@ type BindingKind string
 const (
 	BindSSH   BindingKind = "ssh"   // the SSH session identifier (RFC 4253 clause 7.2), hexadecimal
 	BindLogin BindingKind = "login" // what a ticket was made with: the id of the browser login, or the fingerprint of the SSH security key
+	BindPeer  BindingKind = "peer"  // the public key of the one WireGuard peer, as PeerKey reads it
 )
+
+// peerShown is how many characters of a peer's key a sentence shows.
+const peerShown = 12
 
 // Open opens one session under a grant, on one transport.
 type Open struct {
@@ -142,13 +147,13 @@ func (b *Open) Subject() string { return "grant:" + b.Grant }
 // Sentence implements Body.
 func (b *Open) Sentence() string {
 	via := fmt.Sprintf("one SSH connection, made within %s", span(int64(Fresh/time.Second)))
-	if len(b.Abilities.Methods) > 0 {
-		via = fmt.Sprintf("the browser of this login alone, opened within %s", span(int64(Fresh/time.Second)))
-	}
 	if len(b.Abilities.Methods) > 0 { // of a console
 		via = fmt.Sprintf("one console in the browser of this login, opened within %s", span(int64(Fresh/time.Second)))
 	}
-	if b.Binding == BindSSH {
+	switch b.Binding {
+	case BindPeer:
+		via = fmt.Sprintf("one WireGuard tunnel of the key %s…, opened within %s", b.Transport[:min(peerShown, len(b.Transport))], span(int64(Fresh/time.Second)))
+	case BindSSH:
 		via = fmt.Sprintf("the SSH connection from %s that shows the code %s", b.Source, b.Code)
 	}
 	return fmt.Sprintf("Open a session of %s (vendor %s) as %s on %s (%s), to end by %s, for %s. Grant %s, request digest %s.",
@@ -164,8 +169,15 @@ func (b *Open) ByKey() bool {
 
 // Check implements Body.
 func (b *Open) Check() error {
-	if b.Binding != BindSSH && b.Binding != BindLogin || b.Transport == "" || len(b.Transport) > 256 {
-		return gateway.Invalid("binding", "a session is bound to an SSH connection or to a browser's login")
+	if !slices.Contains([]BindingKind{BindSSH, BindLogin, BindPeer}, b.Binding) || b.Transport == "" || len(b.Transport) > 256 {
+		return gateway.Invalid("binding", "a session is bound to an SSH connection, to a browser's login or to a WireGuard key")
+	}
+	if peer := b.Binding == BindPeer; peer != (len(b.Abilities.Flows) > 0) {
+		return gateway.Invalid("binding", "a tunnel is bound to its WireGuard key, and nothing else is")
+	} else if peer {
+		if _, err := PeerKey(b.Transport); err != nil {
+			return err
+		}
 	}
 	return first(gateway.CheckID("grt", b.Grant), gateway.CheckName("person", b.Person), gateway.CheckName("vendor", b.Vendor),
 		gateway.CheckName("target", b.Target), gateway.CheckName("account", b.Account), when("from", b.From), when("to", b.To),

@@ -42,7 +42,11 @@ func (b *TargetDefine) Sentence() string {
 	}
 	var acc []string
 	for _, a := range b.Accounts {
-		acc = append(acc, accountWords(a))
+		if b.Network != nil {
+			acc = append(acc, a.Name) // it proves nothing
+		} else {
+			acc = append(acc, accountWords(a))
+		}
 	}
 	owner := ""
 	if b.Owner != "" {
@@ -52,14 +56,21 @@ func (b *TargetDefine) Sentence() string {
 	if len(b.Legacy) > 0 {
 		legacy = " WARNING: weak algorithms are allowed towards it: " + strings.Join(b.Legacy, ", ") + "."
 	}
+	at := b.Address
+	if b.Network != nil {
+		at = joined(b.Network.Prefixes)
+	}
 	return fmt.Sprintf("Define target %s (%s): %s at %s, zone %s, impact %s%s. Asked for by people of %s. Accounts: %s. %s%s Version %d.",
-		b.Name, b.Title, b.Kind_, b.Address, b.Zone, b.Impact, owner, orNobody(b.Vendors), strings.Join(acc, ", "), b.provenBy(), legacy, b.Version)
+		b.Name, b.Title, b.Kind_, at, b.Zone, b.Impact, owner, orNobody(b.Vendors), strings.Join(acc, ", "), b.provenBy(), legacy, b.Version)
 }
 
-// provenBy says how the target proves its name.
+// provenBy says how the target proves its name; a network has names instead.
 func (b *TargetDefine) provenBy() string {
-	if b.HTTPS != nil {
+	switch {
+	case b.HTTPS != nil:
 		return httpsWords(b.HTTPS)
+	case b.Network != nil:
+		return networkWords(b.Network)
 	}
 	var keys []string
 	for _, k := range b.HostKeys {
@@ -70,13 +81,13 @@ func (b *TargetDefine) provenBy() string {
 
 // Check implements Body.
 func (b *TargetDefine) Check() error {
-	if b.Kind_ != gateway.KindSSH && b.Kind_ != gateway.KindHTTPS {
-		return gateway.Invalid("kind", "kind %s is not carried by this version; ssh and https are", gateway.Quote(string(b.Kind_)))
+	if _, ok := proofs[b.Kind_]; !ok {
+		return gateway.Invalid("kind", "kind %s is not one of ssh, https, network", gateway.Quote(string(b.Kind_)))
 	}
 	if !slices.Contains([]gateway.Impact{gateway.Low, gateway.Medium, gateway.High}, b.Impact) {
 		return gateway.Invalid("impact", "impact %s is not one of low, medium, high", gateway.Quote(string(b.Impact)))
 	}
-	if err := first(gateway.CheckName("target", b.Name), gateway.CheckNeeded("title", b.Title, gateway.MaxTitle, false), address(b.Address),
+	if err := first(gateway.CheckName("target", b.Name), gateway.CheckNeeded("title", b.Title, gateway.MaxTitle, false), b.checkAddress(),
 		gateway.CheckName("zone", b.Zone), version(b.Version, b.Previous), bounded("accounts", len(b.Accounts), 32),
 		bounded("host_keys", len(b.HostKeys), 32), bounded("vendors", len(b.Vendors), 256)); err != nil {
 		return err
@@ -111,6 +122,12 @@ func (b *TargetDefine) Check() error {
 // checkProven holds how a target proves its name to its kind.
 func (b *TargetDefine) checkProven() error {
 	switch {
+	case b.Kind_ == gateway.KindNetwork && (len(b.HostKeys) > 0 || len(b.Legacy) > 0 || b.HTTPS != nil):
+		return gateway.Invalid("network", "target %s is a network: it has neither host keys nor algorithms nor a certificate", b.Name)
+	case b.Kind_ == gateway.KindNetwork:
+		return checkNetwork(b.Network)
+	case b.Network != nil:
+		return gateway.Invalid("network", "target %s is of kind %s; network is said of networks alone", b.Name, b.Kind_)
 	case b.Kind_ == gateway.KindHTTPS && len(b.HostKeys) > 0:
 		return gateway.Invalid("host_keys", "target %s is a console and has no SSH host keys; https says how it proves its name", b.Name)
 	case b.Kind_ == gateway.KindHTTPS && len(b.Legacy) > 0:
@@ -128,6 +145,17 @@ func (b *TargetDefine) checkProven() error {
 		}
 	}
 	return gateway.CheckLegacy(b.Legacy)
+}
+
+// checkAddress: a network is many addresses, and has none of its own.
+func (b *TargetDefine) checkAddress() error {
+	if b.Kind_ != gateway.KindNetwork {
+		return address(b.Address)
+	}
+	if b.Address != "" {
+		return gateway.Invalid("address", "target %s is a network and has no address; its prefixes say which addresses it has", b.Name)
+	}
+	return nil
 }
 
 func address(s string) error {
