@@ -32,6 +32,9 @@ type Tx interface {
 	PutStatement(s statement.Signed) error
 	// UseTouch marks the touch of a ticket as used; gateway.ErrUsed if it was.
 	UseTouch(digest gateway.Digest) error
+	// UsePeer marks a WireGuard key as used by a touch that is kept;
+	// gateway.ErrUsed if any touch has used it.
+	UsePeer(key string, touch gateway.Digest) error
 	PutSession(s gateway.Session) error // creates or replaces by ID
 	// Epochs reads the current state and epochs inside the transaction.
 	Epochs(vendor, person string) (e gateway.Epochs, vendorActive, personActive bool, err error)

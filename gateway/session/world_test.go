@@ -25,6 +25,7 @@ type memStore struct {
 	rows     map[string]gateway.Session
 	put      map[gateway.Digest]bool
 	used     map[gateway.Digest]bool
+	peers    map[string]bool
 	events   []audit.Event
 	epochs   gateway.Epochs
 	inactive bool
@@ -33,7 +34,7 @@ type memStore struct {
 }
 
 func newMemStore() *memStore {
-	return &memStore{rows: map[string]gateway.Session{}, put: map[gateway.Digest]bool{}, used: map[gateway.Digest]bool{}, epochs: gateway.Epochs{Vendor: 1, Person: 1}}
+	return &memStore{rows: map[string]gateway.Session{}, put: map[gateway.Digest]bool{}, used: map[gateway.Digest]bool{}, peers: map[string]bool{}, epochs: gateway.Epochs{Vendor: 1, Person: 1}}
 }
 
 func (s *memStore) Session(_ context.Context, id string) (gateway.Session, error) {
@@ -75,6 +76,7 @@ type memTx struct {
 	rows   map[string]gateway.Session
 	put    []gateway.Digest
 	used   []gateway.Digest
+	peers  []string
 	events []audit.Event
 }
 
@@ -101,6 +103,9 @@ func (s *memStore) Update(ctx context.Context, f func(session.Tx) error) error {
 	for _, d := range tx.used {
 		s.used[d] = true
 	}
+	for _, k := range tx.peers {
+		s.peers[k] = true
+	}
 	s.events = append(s.events, tx.events...)
 	return nil
 }
@@ -118,6 +123,13 @@ func (t *memTx) UseTouch(d gateway.Digest) error {
 		return gateway.ErrUsed
 	}
 	t.used = append(t.used, d)
+	return nil
+}
+func (t *memTx) UsePeer(key string, _ gateway.Digest) error {
+	if t.s.peers[key] {
+		return gateway.ErrUsed
+	}
+	t.peers = append(t.peers, key)
 	return nil
 }
 func (t *memTx) PutSession(r gateway.Session) error                   { t.rows[r.ID] = r; return nil }

@@ -561,6 +561,7 @@ func (t *tx) UseTouch(d gateway.Digest) error {
 	t.used[d] = true
 	return nil
 }
+func (*tx) UsePeer(string, gateway.Digest) error                 { return errors.New("no tunnel here") }
 func (*tx) Wide(gateway.Reach) (gateway.WideEpochs, bool, error) { return nil, true, nil }
 
 func (t *tx) Epochs(string, string) (gateway.Epochs, bool, bool, error) {

@@ -24,8 +24,8 @@ var people = newTable("people", "name title email vendor roles service state epo
 	return []any{&p.Name, &p.Title, &p.Email, &p.Vendor, jsonText{&p.Roles}, jsonText{&p.Service}, &p.State, whole{&p.Epoch}, whole{&p.Version}, digest{&p.Statement}, instant{&p.Changed}}
 })
 
-var targets = newTable("targets", "name title kind address zone impact owner vendors host_keys accounts legacy https version removed statement changed", func(t *gateway.Target) []any {
-	return []any{&t.Name, &t.Title, &t.Kind, &t.Address, &t.Zone, &t.Impact, &t.Owner, jsonText{&t.Vendors}, jsonText{&t.HostKeys}, jsonText{&t.Accounts}, jsonText{&t.Legacy}, jsonText{&t.HTTPS},
+var targets = newTable("targets", "name title kind address zone impact owner vendors host_keys accounts legacy https network version removed statement changed", func(t *gateway.Target) []any {
+	return []any{&t.Name, &t.Title, &t.Kind, &t.Address, &t.Zone, &t.Impact, &t.Owner, jsonText{&t.Vendors}, jsonText{&t.HostKeys}, jsonText{&t.Accounts}, jsonText{&t.Legacy}, jsonText{&t.HTTPS}, jsonText{&t.Network},
 		whole{&t.Version}, &t.Removed, digest{&t.Statement}, instant{&t.Changed}}
 })
 

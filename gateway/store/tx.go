@@ -88,6 +88,13 @@ func (tx *Tx) UseTouch(d gateway.Digest) error {
 	return tx.tell(err, gateway.ErrUsed, "SELECT 1 FROM statements WHERE digest = $1", d.String())
 }
 
+// UsePeer marks a WireGuard key as used by a kept touch; gateway.ErrUsed if any
+// touch has used it, and gateway.ErrNotFound if no such statement is kept.
+func (tx *Tx) UsePeer(key string, d gateway.Digest) error {
+	err := tx.touch(gateway.ErrUsed, "INSERT INTO peer_keys_used (key, digest) SELECT $1, digest FROM statements WHERE digest = $2 ON CONFLICT DO NOTHING", key, d.String())
+	return tx.tell(err, gateway.ErrUsed, "SELECT 1 FROM statements WHERE digest = $1", d.String())
+}
+
 // Epochs reads the state and epochs of a vendor and a person as this
 // transaction sees them. Staff have no vendor: epoch 0, active.
 func (tx *Tx) Epochs(vendor, person string) (e gateway.Epochs, vendorActive, personActive bool, err error) {

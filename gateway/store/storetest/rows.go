@@ -171,8 +171,8 @@ func standingStays(t *testing.T, db *store.DB) {
 	want(t, "the standing of nobody", err, gateway.ErrNotFound)
 }
 
-// usedOnce lets fifty goroutines take one ticket, one invitation, one touch
-// and one statement.
+// usedOnce lets fifty goroutines take one ticket, one invitation, one touch,
+// one peer's key and one statement.
 func usedOnce(t *testing.T, db *store.DB) {
 	ctx := t.Context()
 	settle(t, db)
@@ -182,6 +182,7 @@ func usedOnce(t *testing.T, db *store.DB) {
 	ok(t, db.Identity().Update(ctx, func(tx identityTx) error { return errors.Join(tx.PutInvitation(inv), tx.PutStatement(touch)) }))
 	ok(t, db.Access().Update(ctx, func(tx accessTx) error { return tx.PutTicket(ticket) }))
 	want(t, "a touch nobody gave", db.Session().Update(ctx, func(tx sessionTx) error { return tx.UseTouch(mark("none")) }), gateway.ErrNotFound)
+	want(t, "a key of a touch nobody gave", db.Session().Update(ctx, func(tx sessionTx) error { return tx.UsePeer("k", mark("none")) }), gateway.ErrNotFound)
 	want(t, "an invitation nobody wrote", db.Identity().Update(ctx, func(tx identityTx) error { return tx.UseInvitation("inv_none", began) }), gateway.ErrNotFound)
 
 	for what, take := range map[string]struct {
@@ -193,6 +194,9 @@ func usedOnce(t *testing.T, db *store.DB) {
 		}},
 		"touch": {gateway.ErrUsed, func() error {
 			return db.Session().Update(ctx, func(tx sessionTx) error { return tx.UseTouch(touch.Digest) })
+		}},
+		"peer key": {gateway.ErrUsed, func() error {
+			return db.Session().Update(ctx, func(tx sessionTx) error { return tx.UsePeer("key", touch.Digest) })
 		}},
 		"invitation": {gateway.ErrUsed, func() error {
 			return db.Identity().Update(ctx, func(tx identityTx) error { return tx.UseInvitation(inv.ID, began) })

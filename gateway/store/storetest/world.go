@@ -37,7 +37,7 @@ func want(t testing.TB, what string, err, target error) {
 
 func same[T any](t testing.TB, what string, got, want T) {
 	t.Helper()
-	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Prefix{}, netip.Addr{})); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
 	}
 }
@@ -75,6 +75,7 @@ func target(name string) gateway.Target {
 	return gateway.Target{Name: name, Title: "Target", Kind: gateway.KindSSH, Address: "10.0.0.7:22", Zone: "substation", Impact: gateway.High, Owner: "olga",
 		Vendors: []string{"acme"}, HostKeys: []string{"ssh-ed25519 AAAA"}, Accounts: []gateway.Account{{Name: "svc", Login: "root", Proof: gateway.ProofForm, Header: "X", TokenURL: "https://a/", Scopes: []string{"s"}, Form: &gateway.Form{Page: "/", Fields: map[string]string{"a": "b"}}}}, Legacy: []string{"ssh-rsa"},
 		HTTPS:   &gateway.HTTPS{Trust: gateway.TrustPin, Pins: []string{"sha256:00"}, ServerName: "plc.example", Host: gateway.HostApp, Redact: []string{"pin"}},
+		Network: &gateway.Network{Prefixes: []netip.Prefix{netip.MustParsePrefix("10.20.0.0/16")}, Names: []gateway.NetworkName{{Name: "plc", Addresses: []netip.Addr{netip.MustParseAddr("10.20.0.7")}}}, Capture: gateway.CaptureFirst, CaptureBytes: 9},
 		Version: 1, Statement: mark(name), Changed: began}
 }
 
