@@ -4,55 +4,25 @@ import (
 	"io"
 	"net"
 	"slices"
-	"sync/atomic"
-	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/portcullis/portcullis/gateway"
+	"github.com/portcullis/portcullis/gateway/socket"
 )
 
-// How connections end when hundreds end at once. Everything here waits for
-// nobody: neither a peer nor a lock that somebody holds over a write.
-
-// restTime is the longest that a reader rests.
-const restTime = time.Second
-
-// rest keeps a connection's reader still. What the library would do about the
-// end of a socket takes time from the sockets that are still to be shut, from
-// the clients that hear of theirs, and from the answer to whoever gave the order.
-type rest struct {
-	until atomic.Pointer[<-chan struct{}]
-}
-
-func (r *rest) set(over <-chan struct{}) { r.until.Store(&over) }
-
-func (r *rest) wait() {
-	over := r.until.Load()
-	if over == nil {
-		return
-	}
-	late := time.NewTimer(restTime)
-	defer late.Stop()
-	select {
-	case <-*over:
-	case <-late.C:
-	}
-}
+// How connections end when hundreds end at once: see package socket.
 
 // targetSocket is the socket to a target, as the session closes it.
 type targetSocket struct {
 	net.Conn
-	rest *rest
+	rest *socket.Rest
 }
 
 // Shut ends both directions (shutdown(2)); Close gives the descriptor back.
 func (s targetSocket) Shut(over <-chan struct{}) {
-	s.rest.set(over)
-	if raw, err := s.Conn.(syscall.Conn).SyscallConn(); err == nil {
-		_ = raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
-	}
+	s.rest.Set(over)
+	socket.Shut(s.Conn)
 }
 
 // Part tells every channel why the session is over and ends our half of the
@@ -75,7 +45,7 @@ func (c *conn) part(w *wire, why *gateway.Ended, over <-chan struct{}) {
 			return
 		}
 	}
-	w.rest.set(over)
+	w.rest.Set(over)
 	w.gather()
 	for _, ch := range list {
 		if ch.ends() {

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/portcullis/portcullis/gateway"
+	"github.com/portcullis/portcullis/gateway/socket"
 	"github.com/portcullis/portcullis/gateway/statement"
 )
 
@@ -43,7 +44,7 @@ func dial(live Live, patience time.Duration, every beat) (*leg, *gateway.Ended, 
 		return unreachable(dialWord(err), err)
 	}
 	probed(nc, every)
-	still := &rest{}
+	still := &socket.Rest{}
 	if err := live.Attach(targetSocket{nc, still}); err != nil {
 		_ = nc.Close()
 		return nil, causeOf(live), err

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/portcullis/portcullis/gateway/socket"
 )
 
 // The client's list decides which cipher is used (RFC 4253 clause 7.1), and
@@ -58,7 +60,7 @@ func serverConn(nc net.Conn, cfg *ssh.ServerConfig, until time.Time, made **wire
 }
 
 // clientConn is ssh.NewClientConn over the same wire.
-func clientConn(nc net.Conn, address string, cfg *ssh.ClientConfig, r *rest) (*leg, error) {
+func clientConn(nc net.Conn, address string, cfg *ssh.ClientConfig, r *socket.Rest) (*leg, error) {
 	w := newWire(nc, nil, "")
 	w.rest = r
 	conn, chans, reqs, err := ssh.NewClientConn(w, address, cfg)

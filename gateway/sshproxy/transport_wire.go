@@ -12,6 +12,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
+
+	"github.com/portcullis/portcullis/gateway/socket"
 )
 
 const (
@@ -44,7 +46,7 @@ type wire struct {
 	chunk *[wireRead]byte // from wireBuffers; nil while all of it was taken
 	left  []byte          // of chunk
 
-	rest    *rest
+	rest    *socket.Rest
 	ended   chan struct{} // closed by the reader when the other side has ended its half
 	endOnce sync.Once
 
@@ -63,7 +65,7 @@ var (
 )
 
 func newWire(nc net.Conn, head []byte, mute string) *wire {
-	w := &wire{Conn: nc, head: head, mute: []byte(mute), prompt: promptReads, rest: &rest{}, ended: make(chan struct{})}
+	w := &wire{Conn: nc, head: head, mute: []byte(mute), prompt: promptReads, rest: &socket.Rest{}, ended: make(chan struct{})}
 	if s, ok := nc.(syscall.Conn); ok {
 		if raw, err := s.SyscallConn(); err == nil {
 			w.raw = raw
@@ -110,7 +112,7 @@ func (w *wire) fill() error {
 		switch {
 		case err != nil:
 			w.endOnce.Do(func() { close(w.ended) })
-			w.rest.wait()
+			w.rest.Wait()
 			return err
 		case !w.hasParted():
 			return nil
