@@ -270,13 +270,15 @@ func (g *gatewayd) serveWeb(ctx context.Context) error {
 	g.health(mux)
 	mux.Handle("/", g.across(g.pages.Handler()))
 	srv := bounded(g.hosted(mux), g.log)
+	web := g.web
 	if g.consoles != nil {
 		g.consoles.Server(srv)
+		web = g.consoles.Listener(web)
 	}
-	serve := func() error { return srv.Serve(g.web) }
+	serve := func() error { return srv.Serve(web) }
 	if g.serving != nil {
 		srv.TLSConfig = g.serving.Config()
-		serve = func() error { return srv.ServeTLS(g.web, "", "") }
+		serve = func() error { return srv.ServeTLS(web, "", "") }
 	}
 	return serveHTTP(ctx, srv, serve, webLastCalls)
 }

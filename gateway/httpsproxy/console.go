@@ -186,26 +186,41 @@ func (s *clientSide) Close() error {
 	for _, r := range c.closing() {
 		r.cut()
 	}
-	c.mu.Lock()
-	list := make([]*browser, 0, len(c.browsers))
-	for b := range c.browsers {
-		list = append(list, b)
+	for _, b := range c.ours() {
+		b.abort()
 	}
+	c.mu.Lock()
 	clear(c.browsers)
 	c.mu.Unlock()
-	for _, b := range list {
-		b.mu.Lock()
-		ours := b.uses[c] > 0 || b.last == c
-		b.mu.Unlock()
-		if ours {
-			b.abort()
-		}
-	}
 	return nil
 }
 
-// Part is farewell and Close at once, for a sweep over hundreds of sessions.
-func (s *clientSide) Part(why *gateway.Ended, _ <-chan struct{}) {
-	s.farewell(why)
-	_ = s.Close()
+// ours are the connections that no other session has used since.
+func (c *console) ours() []*browser {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	list := make([]*browser, 0, len(c.browsers))
+	for b := range c.browsers {
+		b.mu.Lock()
+		if b.uses[c] > 0 || b.last == c {
+			list = append(list, b)
+		}
+		b.mu.Unlock()
+	}
+	return list
+}
+
+// Part cuts every connection at once and gives the WebSockets that take it
+// their close frame. Those come last: what is said to them takes longer than
+// everything else.
+func (s *clientSide) Part(why *gateway.Ended, over <-chan struct{}) {
+	c := (*console)(s)
+	sockets := c.closing()
+	for _, b := range c.ours() {
+		b.cut(over)
+	}
+	payload := closePayload(closePolicy, why.Error())
+	for _, r := range sockets {
+		r.part(payload, over)
+	}
 }

@@ -29,8 +29,8 @@
 //
 // # Joining
 //
-// cmd makes one Proxy, calls Server on the http.Server whose listener serves
-// the apps domain, and hands the requests for which Hosts says yes to Handler.
+// cmd makes one Proxy, calls Server on the http.Server that serves the apps
+// domain, has it listen on what Listener returns, and hands the requests for which Hosts says yes to Handler.
 // The listener's certificate must be for each console's own name or *.APPS; a
 // request whose Host is not the name in SNI gets 421. Run must run until the
 // session manager has stopped. Where there are several nodes, cmd asks Node for

@@ -30,7 +30,7 @@ const (
 	MaxIdleConns   = 16                     // of those, kept
 	MaxPlain       = 32                     // of those, at work before HTTP/2 takes over
 	MaxStreams     = 256                    // of one browser's connection, of HTTP/2
-	MaxExchanges   = 1024                   // of one session at once
+	MaxExchanges   = 4096                   // of one session at once
 	HeldForm       = 64 << 10               // of a form that is looked through before it is sent
 	LinkTime       = 30 * time.Second       // a hand-over link is good
 	EndedTime      = time.Hour              // an ended session is remembered, for its closing page

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/portcullis/portcullis/gateway"
+	"github.com/portcullis/portcullis/gateway/socket"
 )
 
 // closeWait is how long one side may take to answer a close frame.
@@ -150,14 +151,31 @@ func (r *relay) bye(code uint16, reason string) {
 	r.browser.close(closePayload(code, reason), FarewellTime)
 }
 
-// cut ends both connections beneath TLS, and waits for nobody.
+// part is bye and the end of the browser's connection, without a wait: one
+// that takes nothing at once hears nothing.
+func (r *relay) part(payload []byte, over <-chan struct{}) {
+	raw := beneath(r.browser.conn)
+	if b, ok := raw.(*browserSocket); ok {
+		b.rest.Set(over)
+	}
+	if socket.Takes(raw) {
+		r.browser.close(payload, FarewellTime)
+	}
+	socket.Shut(raw)
+}
+
+// beneath is the connection that TLS is spoken over.
+func beneath(c net.Conn) net.Conn {
+	if t, ok := c.(interface{ NetConn() net.Conn }); ok {
+		return t.NetConn()
+	}
+	return c
+}
+
+// cut ends both connections beneath TLS.
 func (r *relay) cut() {
 	for _, w := range []*wire{r.browser, r.target} {
-		if t, ok := w.conn.(interface{ NetConn() net.Conn }); ok {
-			_ = t.NetConn().Close()
-			continue
-		}
-		_ = w.conn.Close()
+		_ = beneath(w.conn).Close()
 	}
 }
 

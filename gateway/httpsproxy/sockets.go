@@ -7,11 +7,9 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
-	"syscall"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/portcullis/portcullis/gateway"
+	"github.com/portcullis/portcullis/gateway/socket"
 )
 
 // targetSockets are a session's connections to its target: no other session
@@ -21,6 +19,7 @@ type targetSockets struct {
 	mu   sync.Mutex
 	open map[*targetSocket]struct{}
 	over bool
+	rest socket.Rest
 }
 
 // targetSocket is one of them, beneath TLS.
@@ -44,6 +43,15 @@ func (s *targetSockets) add(c net.Conn) (*targetSocket, error) {
 	}
 	s.open[t] = struct{}{}
 	return t, nil
+}
+
+// Read rests before it tells the end of a connection that was shut.
+func (t *targetSocket) Read(p []byte) (int, error) {
+	n, err := t.Conn.Read(p)
+	if err != nil {
+		t.all.rest.Wait()
+	}
+	return n, err
 }
 
 // Close closes one connection.
@@ -75,12 +83,41 @@ func (s *targetSockets) Close() error {
 
 // Shut ends both directions of them all and waits for nobody. Close gives the
 // descriptors back.
-func (s *targetSockets) Shut(<-chan struct{}) {
+func (s *targetSockets) Shut(over <-chan struct{}) {
+	s.rest.Set(over)
 	for _, t := range s.end() {
-		if raw, err := t.Conn.(syscall.Conn).SyscallConn(); err == nil {
-			_ = raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
-		}
+		socket.Shut(t.Conn)
 	}
+}
+
+// listener hands out connections of browsers that can be kept still.
+type listener struct{ net.Listener }
+
+// Listener is what the server that Server prepared must listen on.
+func (p *Proxy) Listener(l net.Listener) net.Listener { return listener{l} }
+
+// Accept waits for the next connection.
+func (l listener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if t, ok := c.(*net.TCPConn); ok {
+		return &browserSocket{TCPConn: t}, nil
+	}
+	return c, err
+}
+
+// browserSocket is a connection of a browser beneath TLS.
+type browserSocket struct {
+	*net.TCPConn
+	rest socket.Rest
+}
+
+// Read rests before it tells the end of a connection that was shut.
+func (b *browserSocket) Read(p []byte) (int, error) {
+	n, err := b.TCPConn.Read(p)
+	if err != nil {
+		b.rest.Wait()
+	}
+	return n, err
 }
 
 // browser is one connection of an engineer's browser. It may have carried
@@ -107,11 +144,7 @@ func (p *Proxy) connContext(before func(context.Context, net.Conn) context.Conte
 		if before != nil {
 			ctx = before(ctx, c)
 		}
-		raw := c
-		if t, ok := c.(interface{ NetConn() net.Conn }); ok {
-			raw = t.NetConn()
-		}
-		b := &browser{raw: raw, uses: map[*console]int{}}
+		b := &browser{raw: beneath(c), uses: map[*console]int{}}
 		p.mu.Lock()
 		p.browsers[c] = b
 		p.mu.Unlock()
@@ -151,10 +184,21 @@ func (b *browser) gone() {
 // abort closes the connection and throws away what the kernel still held of
 // it: what was sent to a slow browser before the end is not to arrive after it.
 func (b *browser) abort() {
-	if t, ok := b.raw.(*net.TCPConn); ok && !b.soft.Load() {
-		_ = t.SetLinger(0)
+	if !b.soft.Load() {
+		socket.Abort(b.raw)
 	}
 	_ = b.raw.Close()
+}
+
+// cut is abort, but leaves the descriptor to Close.
+func (b *browser) cut(over <-chan struct{}) {
+	if b.soft.Load() {
+		return
+	}
+	if t, ok := b.raw.(*browserSocket); ok {
+		t.rest.Set(over)
+	}
+	socket.Abort(b.raw)
 }
 
 // enter counts an exchange of the session in, over that connection.

@@ -300,6 +300,7 @@ func newWorld(t *testing.T, h http.Handler, change ...func(*world)) *world {
 	w.gw.TLS = &tls.Config{Certificates: []tls.Certificate{w.ca.issue(t, x509.ExtKeyUsageServerAuth, "*."+testApps)}}
 	w.gw.Config.ErrorLog = slog.NewLogLogger(slog.NewTextHandler(w.logs, nil), slog.LevelInfo)
 	w.p.Server(w.gw.Config)
+	w.gw.Listener = w.p.Listener(w.gw.Listener)
 	w.gw.StartTLS()
 	ctx, cancel := context.WithCancel(context.Background())
 	var run sync.WaitGroup
