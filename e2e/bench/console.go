@@ -24,7 +24,7 @@ const (
 	consoleName = "bench"          // the target's, and what its host begins with
 	consolePath = "/down?bytes="   // so many bytes come down
 	consolePad  = 8<<10 - 64       // of the JSON, about
-	pieceEvery  = time.Second / 20 // of /events and of WebSockets with ?ticks
+	pieceEvery  = time.Second / 10 // of /events and of WebSockets with ?ticks
 	slowRate    = 64 << 10         // bytes a second of /slow
 )
 

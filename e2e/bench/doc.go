@@ -6,7 +6,7 @@
 // A family is named whole or by its first words: ssh is all of ssh.aes,
 // ssh.chacha, ssh.setup, ssh.parallel, ssh.echo, ssh.idle and ssh.tail; https is
 // https.rps, https.cpu, https.download, https.upload, https.p99 and https.ws; gate
-// is gate.ssh, gate.stock, gate.cluster and gate.cluster.noredis. Each ends
+// is gate.ssh, gate.https, gate.stock, gate.cluster and gate.cluster.noredis. Each ends
 // within two minutes, those of a cluster within five. -quick moves so little
 // that it only shows that the bench itself works.
 //
@@ -32,6 +32,20 @@
 // Other baselines: of CPU, the sshd that serves the route; of ssh.idle.after,
 // the same process fresh; of gate.ssh, a bare relay that shuts all its sockets
 // at once; of gate.stock, kill -9 of the sshd that serves the clients.
+//
+// gate.https is 300 live streams of a vendor's consoles, then 2,000 of another
+// vendor's, which the suffix tells: a third are WebSockets that tick ten times
+// a second, a third event streams and a third slow downloads, the latter two
+// half over HTTP/2. From the command's start on: byte, the last that came to
+// the browsers; p99, median and last, the ends that they saw, against a bare
+// relay that ends TLS on both sides and closes as many sockets at once. Bytes
+// that came after the command's answer (after), streams that it left (left),
+// those of a third vendor that were lost (lost). gap is the longest time
+// between two of that vendor's messages while the order was carried out; its
+// baseline, before it; gap.bare is that beside the relay. back are the requests
+// that led in again, of 1,000 by five ways that were begun after the answer to
+// an order, with the cookies of before; its baseline counts the ways, each of
+// which opens before the order.
 //
 // gate.cluster is three nodes with a PostgreSQL and a Redis of their own. 1,000
 // sessions of one vendor and 300 of another are spread over them and held by

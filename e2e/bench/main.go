@@ -45,6 +45,7 @@ var families = []family{
 	{name: "https.p99", measure: measureAdded, console: true},
 	{name: "https.ws", measure: measureSockets, console: true},
 	{name: "gate.ssh", measure: measureGate},
+	{name: "gate.https", measure: measureHTTPSGate, console: true},
 	{name: "gate.stock", measure: measureStock},
 	{name: "gate.cluster", measure: measureCluster, nodes: clusterNodes},
 	{name: "gate.cluster.noredis", measure: measureNoRedis, nodes: clusterNodes},
@@ -58,6 +59,8 @@ func main() {
 		switch os.Args[1] {
 		case relayCommand:
 			exit(relay(os.Args[2]))
+		case tlsRelayCommand:
+			exit(tlsRelay(os.Args[2], os.Args[3], os.Args[4]))
 		case tickerCommand:
 			exit(ticker())
 		case consoleCommand:

@@ -19,6 +19,9 @@ type volume struct {
 	pacedBlocks               int
 	loadMiB, loadRounds       int
 	sockets                   int
+	streams, manyStreams      int // of consoles that are ended
+	otherStreams              int // that go on
+	visitors, returns         int // browsers, and their attempts to get in again
 }
 
 var (
@@ -27,12 +30,14 @@ var (
 		idle: 500, idleBase: 50, talk: 100, outputMiB: 6, tailRounds: 10, gate: 500, stock: 200,
 		cluster: 1000, others: 300, back: 10_000,
 		webRounds: 3, webAtOnce: 16, webWindow: 1500 * time.Millisecond, pacedBlocks: 8, loadMiB: 1024, loadRounds: 3, sockets: 500,
+		streams: 300, manyStreams: 2000, otherStreams: 50, visitors: 20, returns: 1000,
 	}
 	small = volume{
 		bulkMiB: 4, bulkRounds: 1, setupBatch: 2, setupRounds: 1, burst: 8, burstRounds: 1, keys: 20,
 		idle: 10, idleBase: 4, talk: 4, outputMiB: 1, tailRounds: 1, gate: 10, stock: 6,
 		cluster: 12, others: 6, back: 200,
 		webRounds: 1, webAtOnce: 2, webWindow: 100 * time.Millisecond, pacedBlocks: 1, loadMiB: 16, loadRounds: 1, sockets: 10,
+		streams: 12, manyStreams: 24, otherStreams: 4, visitors: 4, returns: 50,
 	}
 )
 
