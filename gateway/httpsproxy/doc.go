@@ -22,7 +22,7 @@
 // stands in the recording. Pages are never rewritten: each console has a host
 // of its own, so that its paths are its own; Location, Refresh, Set-Cookie and
 // the names in Host, Origin and Referer are. Informational answers of a target
-// (1xx) but 100 are not passed on.
+// (1xx) but 100 and 101 are not passed on.
 //
 // When anything behind it fails, the answer is a page and nothing passes. A
 // panic of ours ends the session whose bytes found it, and no other.

@@ -101,6 +101,9 @@ func (x *exchange) shake() (*http.Response, *wire, error) {
 	head := &io.LimitedReader{R: conn, N: MaxReplyHeader}
 	br := bufio.NewReaderSize(head, wireBuffer)
 	res, err := http.ReadResponse(br, out)
+	for err == nil && res.StatusCode < http.StatusOK && res.StatusCode != http.StatusSwitchingProtocols {
+		res, err = http.ReadResponse(br, out) // of 1xx only 101 is an answer; head bounds them all
+	}
 	if err != nil {
 		return fail(err)
 	}
