@@ -268,7 +268,7 @@ func (g *gatewayd) proxy() (*sshproxy.Proxy, error) {
 func (g *gatewayd) serveWeb(ctx context.Context) error {
 	mux := http.NewServeMux()
 	g.health(mux)
-	mux.Handle("/", g.across(g.pages.Handler()))
+	mux.Handle("/", unstalled(g.across(g.pages.Handler()), webStall))
 	srv := bounded(g.hosted(mux), g.log)
 	web := g.web
 	if g.consoles != nil {
