@@ -98,6 +98,9 @@ func funcs(now func() time.Time) template.FuncMap {
 		"milli":    func(t time.Time) int { return t.Nanosecond() / int(time.Millisecond) },
 		"offset":   offset,
 		"opcode":   opcode,
+		"barOf":    barOf,
+		"flowTo":   flowTo,
+		"endedBy":  endedBy,
 		"has":      func(list []string, s string) bool { return contains(list, s) },
 	}
 }

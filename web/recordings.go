@@ -71,9 +71,16 @@ func (s *Server) recording(v *visit) error {
 		// What was so far is replayed, from a mark on, while the session goes on.
 		"At": at, "Replay": live && at != "",
 	}
-	if x.Protocol == gateway.KindHTTPS && (d["Rec"] != (*api.RecordingInfo)(nil) || live) {
-		return s.timeline(v, x, d)
+	if d["Rec"] != (*api.RecordingInfo)(nil) || live {
+		switch x.Protocol {
+		case gateway.KindHTTPS:
+			return s.timeline(v, x, d)
+		case gateway.KindNetwork:
+			return s.flows(v, x, d)
+		}
 	}
+	d["Download"] = offered{Path: "asciicast?download", Says: "Download asciicast"}
+	d["Typed"] = offered{Head: "What was typed", Warns: "May hold passwords.", Path: "input?download", Says: "Download what was typed"}
 	s.render(v, http.StatusOK, "recording", view{Title: "Recording of " + x.Person + " on " + x.Target, Wasm: true, Wide: true, Data: d})
 	return nil
 }

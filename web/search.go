@@ -17,7 +17,7 @@ import (
 type hitKind struct{ Word, Says string }
 
 var hitKinds = []hitKind{
-	{"command", "commands"}, {"output", "what was shown"}, {"file", "files"}, {"request", "requests"}, {"flow", "forwards"}, {"note", "notes"},
+	{"command", "commands"}, {"output", "what was shown"}, {"file", "files"}, {"request", "requests"}, {"flow", "connections"}, {"note", "notes"},
 }
 
 // searchForm is the search as it was filled in, and what it found.

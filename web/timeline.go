@@ -14,15 +14,15 @@ import (
 	"github.com/portcullis/portcullis/web/api"
 )
 
-// visitKind is one kind of exchange that a timeline can be narrowed to.
-type visitKind struct {
+// choice is one kind of entry that a timeline can be narrowed to.
+type choice struct {
 	Word, Says string
 	N          int
 }
 
 // visitKinds are the kinds in words; a timeline shows all but the parts of
 // pages where nothing else is asked for.
-var visitKinds = []visitKind{
+var visitKinds = []choice{
 	{"page", "pages", 0}, {"form", "forms and calls", 0}, {"file", "files", 0}, {"socket", "conversations", 0}, {"refused", "refused", 0}, {"part", "parts of pages", 0},
 }
 
@@ -84,8 +84,7 @@ func (s *Server) timeline(v *visit, x gateway.Session, d map[string]any) error {
 	if err != nil {
 		return err
 	}
-	kind := v.URL.Query().Get("kind")
-	if kind == "" && q.Text == "" {
+	if len(q.Kinds) == 0 && q.Text == "" {
 		for _, k := range recording.VisitKinds() {
 			if k != recording.VisitPart {
 				q.Kinds = append(q.Kinds, k)
@@ -96,28 +95,56 @@ func (s *Server) timeline(v *visit, x gateway.Session, d map[string]any) error {
 		return err
 	}
 	line, err := s.rooms.Recordings.Timeline(v.Context(), x.ID, q)
-	damaged := ""
-	if gateway.IsCode(err, gateway.CodeConflict) {
-		damaged = gateway.AsError(err).Sentence()
-	} else if err != nil {
-		return err
-	}
-	kinds, all := make([]visitKind, len(visitKinds)), 0
-	for i, k := range visitKinds {
-		k.N = line.Counts[recording.VisitKind(k.Word)]
-		kinds[i], all = k, all+k.N
-	}
-	d["Kinds"], d["Kind"], d["Text"], d["Line"], d["Damaged"], d["All"] = kinds, kind, q.Text, line, damaged, all
+	last := uint64(0)
 	if line.More {
-		next := url.Values{"after": {strconv.FormatUint(uint64(line.Visits[len(line.Visits)-1].N), 10)}}
-		for key, value := range map[string]string{"kind": kind, "text": q.Text} {
+		last = uint64(line.Visits[len(line.Visits)-1].N)
+	}
+	d["Line"], d["Client"], d["Usual"], d["Hint"] = line, "Browser", "all but parts of pages", "a path, a file, a refusal"
+	d["Download"] = offered{Path: "har?download", Says: "Download HAR"}
+	d["Typed"] = offered{
+		Head: "What was sent", Warns: "Forms and messages may hold what is secret to the engineer.", Path: "har?typed=true&download", Says: "Download HAR with what was sent",
+	}
+	return s.line(v, x, d, "timeline", counted(visitKinds, line.Counts), last, err)
+}
+
+// offered is a part of a recording that can be taken away.
+type offered struct{ Head, Warns, Path, Says string }
+
+// counted adds to each choice how many entries it has.
+func counted[K ~string](choices []choice, n map[K]int) []choice {
+	all := make([]choice, len(choices))
+	for i, c := range choices {
+		c.N = n[K(c.Word)]
+		all[i] = c
+	}
+	return all
+}
+
+// line shows a page of a timeline, up to where the recording is damaged. last
+// is the number after which the next page begins; 0: there is none.
+func (s *Server) line(v *visit, x gateway.Session, d map[string]any, template string, kinds []choice, last uint64, read error) error {
+	damaged := ""
+	if gateway.IsCode(read, gateway.CodeConflict) {
+		damaged = gateway.AsError(read).Sentence()
+	} else if read != nil {
+		return read
+	}
+	all := 0
+	for _, k := range kinds {
+		all += k.N
+	}
+	kind, text := v.URL.Query().Get("kind"), v.URL.Query().Get("text")
+	d["Kinds"], d["Kind"], d["Text"], d["Damaged"], d["All"], d["Acts"] = kinds, kind, text, damaged, all, true
+	if last > 0 {
+		next := url.Values{"after": {strconv.FormatUint(last, 10)}}
+		for key, value := range map[string]string{"kind": kind, "text": text} {
 			if value != "" {
 				next.Set(key, value)
 			}
 		}
 		d["More"] = "?" + next.Encode()
 	}
-	s.render(v, http.StatusOK, "timeline", view{Title: "Recording of " + x.Person + " on " + x.Target, Data: d})
+	s.render(v, http.StatusOK, template, view{Title: "Recording of " + x.Person + " on " + x.Target, Data: d})
 	return nil
 }
 

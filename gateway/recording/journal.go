@@ -237,12 +237,12 @@ func (j *journal) bytes() int64 {
 	return int64(j.total)
 }
 
-// written is how large the files are together.
+// written is how large the files are together, if anything stands in them.
 func (j *journal) written() int64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	n := int64(0)
-	if !j.ended {
+	if !j.ended && j.counts.frames > 0 {
 		n = j.size
 	}
 	for _, s := range j.done {

@@ -34,7 +34,7 @@ type Info struct {
 	Duration time.Duration     `json:"duration_ns"`
 	BytesOut int64             `json:"bytes_out"`
 	BytesIn  int64             `json:"bytes_in"`
-	Input    int64             `json:"input"` // bytes of the input track's files
+	Input    int64             `json:"input"` // bytes of the input track's files, if anything stands in them
 	Segments int               `json:"segments"`
 	Torn     int64             `json:"torn"` // bytes after the last whole frame
 	Digest   gateway.Digest    `json:"digest,omitzero"`
@@ -143,7 +143,7 @@ func (v *Vault) info(dir string) (Info, error) {
 	info.Duration, info.BytesOut, info.BytesIn = micros(s.LastMicros), s.BytesOut, s.BytesIn
 	info.Segments, info.Digest = len(s.Segments), gateway.DigestOf(raw)
 	for _, seg := range s.Segments {
-		if nameStream(seg.Name) == input {
+		if nameStream(seg.Name) == input && seg.Frames > 0 {
 			info.Input += seg.Size
 		}
 	}

@@ -200,6 +200,9 @@ func FlowQuery(v url.Values) (recording.FlowQuery, error) {
 // narrowed reads what all timelines are narrowed by.
 func narrowed[K ~string](v url.Values, known []K, text *string, limit *int) (kinds []K, after uint64, err error) {
 	for _, k := range v["kind"] {
+		if k == "" { // a form's "all"
+			continue
+		}
 		if !slices.Contains(known, K(k)) {
 			return nil, 0, gateway.Invalid("kind", "kind %s is not one of %s", gateway.Quote(k), words(known))
 		}
