@@ -66,6 +66,12 @@ type HTTPRecord struct {
 	Cut      string      `json:"cut,omitempty"`      // end: why it stopped short; "" it did not
 }
 
+// HTTPPiece is a record with the bytes of a body that stand in it.
+type HTTPPiece struct {
+	Record HTTPRecord
+	Body   []byte
+}
+
 // HTTPField is one header or trailer field. Of a secret one Value is empty and
 // Redacted tells whether two were equal.
 type HTTPField struct {

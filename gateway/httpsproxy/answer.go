@@ -56,9 +56,6 @@ func (x *exchange) answer(res *http.Response) {
 		x.failed(err)
 		return
 	}
-	if x.ends(c.record(rec)) {
-		return
-	}
 	x.out = c.capture.Body(kind, encoding, clean)
 	s := &shown{x: x, res: res, buf: buf[:], tally: tally{c: c, part: gateway.HTTPShown, n: x.n, acc: x.out}, left: res.ContentLength}
 	if clean && c.scrub != nil {
@@ -67,7 +64,13 @@ func (x *exchange) answer(res *http.Response) {
 	if isFile {
 		s.limit = c.abilities.MaxDownload
 	}
-	s.run(first)
+	if s.short(len(first)) {
+		s.whole(rec, len(first))
+		return
+	}
+	if !x.ends(c.record(rec)) {
+		s.run(first)
+	}
 }
 
 // kind is the answer's type. Where the target names none, its first bytes tell,
@@ -146,14 +149,29 @@ type shown struct {
 	left  int64           // of what was announced; negative: unknown
 
 	announced map[string]bool // trailers
+	broken    error           // met already, behind what has been read
 	renew     time.Time       // when the bound on a stalled browser is set anew
 }
 
 var errTooLong = errors.New("longer than the grant lets")
 
-// run shows head, body and trailers.
+// run shows head, body and trailers; the head is recorded.
 func (s *shown) run(first []byte) {
-	x, h := s.x, s.x.w.Header()
+	s.head()
+	defer s.unbound()
+	if s.left < 0 && s.x.r.Method != http.MethodHead { // the head may be all there is for a while
+		s.flush()
+	}
+	if err := s.body(first); err != nil {
+		s.cut(err)
+	}
+	s.trailers()
+	s.x.ended(gateway.HTTPRecord{Header: s.c.capture.Fields(s.res.Trailer)})
+}
+
+// head shows the head.
+func (s *shown) head() {
+	h := s.x.w.Header()
 	s.c.forBrowser(h, s.res.Header)
 	for name := range s.res.Trailer {
 		if s.announced == nil {
@@ -162,28 +180,24 @@ func (s *shown) run(first []byte) {
 		s.announced[name] = true
 		h.Add("Trailer", name)
 	}
-	defer s.unbound()
-	x.w.WriteHeader(s.res.StatusCode)
-	if s.left < 0 && x.r.Method != http.MethodHead { // the head may be all there is for a while
-		s.flush()
+	s.x.w.WriteHeader(s.res.StatusCode)
+}
+
+// cut records why an answer stopped short, and cuts the browser's stream.
+func (s *shown) cut(err error) {
+	x, word := s.x, "the console broke off"
+	switch {
+	case s.c.cause() != nil:
+		word = s.c.cause().Error()
+	case errors.Is(err, errTooLong):
+		no := tooLarge("download", s.limit)
+		word = no.Text
+		s.c.live.Refuse(x.r.Context(), "https "+x.r.Method, no.Sentence())
+	case x.r.Context().Err() != nil:
+		word = "the browser left"
 	}
-	if err := s.body(first); err != nil {
-		cut := "the console broke off"
-		switch {
-		case s.c.cause() != nil:
-			cut = s.c.cause().Error()
-		case errors.Is(err, errTooLong):
-			no := tooLarge("download", s.limit)
-			cut = no.Text
-			s.c.live.Refuse(x.r.Context(), "https "+x.r.Method, no.Sentence())
-		case x.r.Context().Err() != nil:
-			cut = "the browser left"
-		}
-		x.end(cut)
-		panic(http.ErrAbortHandler)
-	}
-	s.trailers()
-	x.ended(gateway.HTTPRecord{Header: s.c.capture.Fields(s.res.Trailer)})
+	x.end(word)
+	panic(http.ErrAbortHandler)
 }
 
 func (s *shown) body(first []byte) error {
@@ -191,6 +205,9 @@ func (s *shown) body(first []byte) error {
 		if err := s.show(first); err != nil {
 			return err
 		}
+	}
+	if s.broken != nil {
+		return s.broken
 	}
 	for {
 		n, err := s.res.Body.Read(s.buf)

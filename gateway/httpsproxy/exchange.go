@@ -293,7 +293,10 @@ func (x *exchange) failed(err error) {
 // left to record.
 func (x *exchange) end(cut string) { x.ended(gateway.HTTPRecord{Cut: cut}) }
 
-func (x *exchange) ended(r gateway.HTTPRecord) {
+func (x *exchange) ended(r gateway.HTTPRecord) { _ = x.c.record(x.last(r)) }
+
+// last is the record of the exchange's end.
+func (x *exchange) last(r gateway.HTTPRecord) gateway.HTTPRecord {
 	r.Part, r.N = gateway.HTTPEnd, x.n
 	if x.sent != nil {
 		a := x.sent.account()
@@ -303,5 +306,5 @@ func (x *exchange) ended(r gateway.HTTPRecord) {
 		a := x.out.Account()
 		r.Shown = &a
 	}
-	_ = x.c.record(r)
+	return r
 }

@@ -82,6 +82,8 @@ type Channel interface {
 	// parts sent, shown and message, and is not kept by the callee. An error
 	// means that what the record tells must not pass.
 	Exchange(r gateway.HTTPRecord, body []byte) error
+	// Exchanges is Exchange for parts of the target's side that pass together.
+	Exchanges(pieces ...gateway.HTTPPiece) error
 	// Carried counts bytes of bodies and messages that pass: from the engineer,
 	// and to him.
 	Carried(in, out int)

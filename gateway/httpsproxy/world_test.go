@@ -114,6 +114,15 @@ func (c *fakeChannel) Exchange(r gateway.HTTPRecord, body []byte) error {
 	return nil
 }
 
+func (c *fakeChannel) Exchanges(pieces ...gateway.HTTPPiece) error {
+	for _, p := range pieces {
+		if err := c.Exchange(p.Record, p.Body); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (c *fakeChannel) Hold() error {
 	c.mu.Lock()
 	thawed := c.thawed

@@ -95,7 +95,7 @@ func (s *httpSide) advance(ctx context.Context) error {
 		if f.kind != kindHTTP || json.Unmarshal(f.payload, &e.Record) != nil { // Verify is there to complain
 			continue
 		}
-		if s.typed && !s.client && typed(e.Record) {
+		if s.typed && !s.client && typed(&e.Record) {
 			continue
 		}
 		s.head = e

@@ -22,6 +22,9 @@ const (
 	// fast target fills in that time what is kept for sealing and for the log.
 	roomStep = 1 << 20
 
+	// maxFrames bounds the frames that are written with one system call.
+	maxFrames = 4
+
 	// maxClosing bounds the full segments that wait for their sync.
 	maxClosing = 16
 )
@@ -66,9 +69,9 @@ type journal struct {
 	synced   chan struct{}              // closed when the sync under way ends; nil when nobody waits
 	watchers map[chan struct{}]struct{} // followers, each told at most once until it looks
 
-	head [frameHead]byte
-	tail [frameTail]byte
-	vec  [3][]byte
+	heads [maxFrames][frameHead]byte
+	tails [maxFrames][frameTail]byte
+	vec   [3 * maxFrames][]byte
 }
 
 // open makes the first segment. previous is the digest of the manifest.
@@ -110,7 +113,8 @@ type part struct {
 	payload []byte
 }
 
-// appendAll writes frames of one moment, next to each other in one segment.
+// appendAll writes at most maxFrames of one moment, next to each other in one
+// segment.
 func (j *journal) appendAll(channel uint32, parts ...part) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -128,10 +132,8 @@ func (j *journal) appendAll(channel uint32, parts ...part) error {
 			return j.fault.fail(err)
 		}
 	}
-	for _, p := range parts {
-		if err := j.put(p.kind, channel, j.clock(now), p.payload); err != nil {
-			return j.fault.fail(err) // what the kernel took of the frame, close cuts off, or Recover
-		}
+	if err := j.put(channel, j.clock(now), parts...); err != nil {
+		return j.fault.fail(err) // what the kernel took of the frames, close cuts off, or Recover
 	}
 	j.touch(now)
 	for w := range j.watchers {
@@ -146,25 +148,31 @@ func (j *journal) clock(now time.Time) time.Duration {
 	return j.last
 }
 
-// put writes a frame and counts it. It allocates nothing and copies no
+// put writes frames and counts them. It allocates nothing and copies no
 // payload: the payload goes to the kernel from where it lies.
-func (j *journal) put(k kind, channel uint32, at time.Duration, payload []byte) error {
-	putHead(&j.head, k, channel, at, len(payload))
-	binary.BigEndian.PutUint32(j.tail[:], checksum(j.seed, j.head[:], payload))
-	j.vec = [3][]byte{j.head[:], payload, j.tail[:]}
-	err := writev(j.file, j.vec[:])
-	j.vec[1] = nil
+func (j *journal) put(channel uint32, at time.Duration, parts ...part) error {
+	vec := j.vec[:0]
+	for i, p := range parts {
+		head, tail := &j.heads[i], &j.tails[i]
+		putHead(head, p.kind, channel, at, len(p.payload))
+		binary.BigEndian.PutUint32(tail[:], checksum(j.seed, head[:], p.payload))
+		vec = append(vec, head[:], p.payload, tail[:])
+	}
+	err := writev(j.file, vec)
+	clear(vec)
 	if err != nil {
 		return err
 	}
-	j.hash.Write(j.head[:])
-	j.hash.Write(payload)
-	j.hash.Write(j.tail[:])
-	j.size += int64(frameHead + len(payload) + frameTail)
-	if k != kindFooter {
-		j.counts.add(k, len(payload), at)
-		if k.data() {
-			j.total += uint64(len(payload))
+	for i, p := range parts {
+		j.hash.Write(j.heads[i][:])
+		j.hash.Write(p.payload)
+		j.hash.Write(j.tails[i][:])
+		j.size += int64(frameHead + len(p.payload) + frameTail)
+		if p.kind != kindFooter {
+			j.counts.add(p.kind, len(p.payload), at)
+			if p.kind.data() {
+				j.total += uint64(len(p.payload))
+			}
 		}
 	}
 	return nil
@@ -218,7 +226,7 @@ func (j *journal) finish(interrupted bool) (segmentSeal, error) {
 	if err != nil {
 		return segmentSeal{}, err
 	}
-	if err := j.put(kindFooter, 0, j.counts.last, payload); err != nil {
+	if err := j.put(0, j.counts.last, part{kindFooter, payload}); err != nil {
 		return segmentSeal{}, err
 	}
 	s := segmentSeal{

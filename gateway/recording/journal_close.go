@@ -21,7 +21,7 @@ func (j *journal) appendLast(k kind, channel uint32, payload []byte) error {
 	if err := j.fault.get(); err != nil {
 		return err
 	}
-	if err := j.put(k, channel, j.clock(j.now()), payload); err != nil {
+	if err := j.put(channel, j.clock(j.now()), part{k, payload}); err != nil {
 		return j.fault.fail(err)
 	}
 	return nil

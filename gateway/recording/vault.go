@@ -70,6 +70,7 @@ type Vault struct {
 	mu   sync.Mutex
 	live map[string]*Recorder // by session
 
+	records sync.Pool // *[]byte: records of HTTP being put together
 	packets sync.Pool // *[]byte: frames of packets being put together, so that an idle tunnel holds none
 
 	dayMu sync.Mutex

@@ -118,13 +118,23 @@ func (c *Channel) File(f gateway.File) {
 // the session is ending, or the part cannot be recorded. A proxy calls Hold
 // before what comes from the engineer, and Carried after what has passed.
 func (c *Channel) Exchange(r gateway.HTTPRecord, body []byte) error {
+	return c.exchange(&r, func() error { return c.t.Exchange(r, body) })
+}
+
+// Exchanges is Exchange for parts that pass together, of which none is of the
+// request.
+func (c *Channel) Exchanges(pieces ...gateway.HTTPPiece) error {
+	return c.exchange(&gateway.HTTPRecord{}, func() error { return c.t.Exchanges(pieces...) })
+}
+
+func (c *Channel) exchange(r *gateway.HTTPRecord, write func() error) error {
 	l := c.l
 	if l.halted() {
 		return l.alive()
 	}
 	l.touched()
 	l.writing.Store(time.Now().UnixNano())
-	err := c.t.Exchange(r, body)
+	err := write()
 	l.writing.Store(0)
 	if gateway.IsCode(err, gateway.CodeInvalid) { // it cannot be written, so it does not pass; the rest goes on
 		return err

@@ -68,6 +68,7 @@ type Track interface {
 	Note(text string) error
 	File(f gateway.File) error
 	Exchange(r gateway.HTTPRecord, body []byte) error
+	Exchanges(pieces ...gateway.HTTPPiece) error
 }
 
 // Vault gives the recordings of v as Recorders.

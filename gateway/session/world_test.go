@@ -201,6 +201,14 @@ func (r *memRecorder) File(gateway.File) error { return nil }
 func (r *memRecorder) Exchange(_ gateway.HTTPRecord, body []byte) error {
 	return r.write(&r.out, body)
 }
+func (r *memRecorder) Exchanges(pieces ...gateway.HTTPPiece) error {
+	for _, p := range pieces {
+		if err := r.Exchange(p.Record, p.Body); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 func (r *memRecorder) Channel(_ uint32, ch gateway.Channel) (session.Track, error) {
 	if ch.Pty != nil && ch.Pty.Term == unrecordable {
 		return nil, gateway.Invalid("command", "it has too many bytes to be recorded")
