@@ -12,6 +12,9 @@ import (
 // maxDepth is how deep JSON may nest; what is deeper is not kept.
 const maxDepth = 512
 
+// maxKnown bounds the names of one body whose verdict is kept.
+const maxKnown = 64
+
 // jsonState is what the next byte is part of.
 type jsonState int
 
@@ -33,6 +36,8 @@ type jsonRedactor struct {
 	ripe  bool   // the last name was secret, and its colon has come
 	last  bool   // the last name was secret
 	esc   bool   // the byte before was a backslash
+
+	known map[string]bool // names that were looked at
 
 	mac    hash.Hash // over the secret value under way
 	depth  int       // brackets open within it
@@ -67,36 +72,39 @@ func (j *jsonRedactor) rest() []byte {
 	return j.reveal(nil)
 }
 
+// between takes bytes up to the next string, or the next secret value.
 func (j *jsonRedactor) between(p, out []byte) (int, []byte) {
-	c := p[0]
-	if j.ripe && c != ' ' && c != '\t' && c != '\n' && c != '\r' {
-		j.ripe, j.last = false, false
-		j.state, j.mac, j.depth, j.quoted, j.begun = jsonSecret, hmac.New(sha256.New, j.c.key), 0, false, false
-		return 0, out
-	}
-	switch c {
-	case '"':
-		j.state, j.esc, j.key = jsonString, false, j.key[:0]
-		j.named = len(j.stack) > 0 && j.stack[len(j.stack)-1] == '{' && !j.afterColon()
-	case '{', '[':
-		if len(j.stack) >= maxDepth {
-			j.state = jsonLost
-			return len(p), out
+	for i, c := range p {
+		if j.ripe && c != ' ' && c != '\t' && c != '\n' && c != '\r' {
+			j.ripe, j.last = false, false
+			j.state, j.mac, j.depth, j.quoted, j.begun = jsonSecret, hmac.New(sha256.New, j.c.key), 0, false, false
+			return i, append(out, p[:i]...)
 		}
-		j.colon(false)
-		j.stack = append(j.stack, c)
-	case '}', ']':
-		if len(j.stack) > 0 {
-			j.stack = j.stack[:len(j.stack)-1]
+		switch c {
+		case '"':
+			j.state, j.esc, j.key = jsonString, false, j.key[:0]
+			j.named = len(j.stack) > 0 && j.stack[len(j.stack)-1] == '{' && !j.afterColon()
+			return i + 1, append(out, p[:i+1]...)
+		case '{', '[':
+			if len(j.stack) >= maxDepth {
+				j.state = jsonLost
+				return len(p), append(out, p[:i]...)
+			}
+			j.colon(false)
+			j.stack = append(j.stack, c)
+		case '}', ']':
+			if len(j.stack) > 0 {
+				j.stack = j.stack[:len(j.stack)-1]
+			}
+			j.colon(false)
+		case ':':
+			j.ripe = j.last
+			j.colon(true)
+		case ',':
+			j.colon(false)
 		}
-		j.colon(false)
-	case ':':
-		j.ripe = j.last
-		j.colon(true)
-	case ',':
-		j.colon(false)
 	}
-	return 1, append(out, c)
+	return len(p), append(out, p...)
 }
 
 // A '{' on the stack becomes a '(' between a colon and the value's end, so that
@@ -112,32 +120,20 @@ func (j *jsonRedactor) colon(on bool) {
 func (j *jsonRedactor) afterColon() bool { return len(j.stack) > 0 && j.stack[len(j.stack)-1] == '(' }
 
 func (j *jsonRedactor) text(p, out []byte) (int, []byte) {
-	n := 0
-	for n < len(p) {
-		if j.esc {
+	for i, c := range p { // most strings are too short for a search to pay
+		switch {
+		case j.esc:
 			j.esc = false
-			n++
-			continue
-		}
-		i := bytes.IndexAny(p[n:], `"\`)
-		if i < 0 {
-			n = len(p)
-			break
-		}
-		n += i + 1
-		if p[n-1] == '\\' {
+		case c == '\\':
 			j.esc = true
-			continue
+		case c == '"':
+			j.grow(p[:i])
+			j.state, j.last = jsonBetween, j.named && j.secret()
+			return i + 1, append(out, p[:i+1]...)
 		}
-		j.grow(p[:n-1])
-		j.state, j.last = jsonBetween, j.named && j.secret()
-		if !j.named {
-			j.last = false
-		}
-		return n, append(out, p[:n]...)
 	}
-	j.grow(p[:n])
-	return n, append(out, p[:n]...)
+	j.grow(p)
+	return len(p), append(out, p...)
 }
 
 // grow keeps the name under way, as far as it can matter.
@@ -147,7 +143,23 @@ func (j *jsonRedactor) grow(p []byte) {
 	}
 }
 
+// secret reports whether the name under way is secret. A body has few names, and
+// each of them often.
 func (j *jsonRedactor) secret() bool {
+	is, known := j.known[string(j.key)]
+	if !known {
+		is = j.isSecret()
+		if j.known == nil {
+			j.known = map[string]bool{}
+		}
+		if len(j.known) < maxKnown {
+			j.known[string(j.key)] = is
+		}
+	}
+	return is
+}
+
+func (j *jsonRedactor) isSecret() bool {
 	name := string(j.key)
 	if bytes.IndexByte(j.key, '\\') >= 0 {
 		var plain string
