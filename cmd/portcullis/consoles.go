@@ -2,13 +2,16 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/portcullis/portcullis/gateway"
 	"github.com/portcullis/portcullis/gateway/cluster/handover"
 	"github.com/portcullis/portcullis/gateway/httpsproxy"
 	"github.com/portcullis/portcullis/gateway/session"
+	"github.com/portcullis/portcullis/gateway/statement"
 	"github.com/portcullis/portcullis/web"
 )
 
@@ -22,7 +25,7 @@ func (g *gatewayd) joinConsoles() (err error) {
 	}
 	u, _ := url.Parse(g.cfg.URL) // checked
 	g.consoles, err = httpsproxy.New(httpsproxy.Config{
-		Access: g.access, Sessions: consoleSessions{g.sessions}, Apps: g.cfg.AppsDomain, Port: u.Port(), Insecure: g.cfg.plain(),
+		Access: g.access, Sessions: consoleSessions{g.sessions}, Accounts: serviceAccounts{g.rooms}, Apps: g.cfg.AppsDomain, Port: u.Port(), Insecure: g.cfg.plain(),
 		Home: g.cfg.URL, Node: g.home(), Logger: g.log,
 	})
 	return err
@@ -78,6 +81,27 @@ type opener struct{ p *httpsproxy.Proxy }
 // Open implements web.Consoles.
 func (o opener) Open(ctx context.Context, c web.ConsoleOpening) (string, error) {
 	return o.p.Enter(ctx, httpsproxy.Entering(c))
+}
+
+// serviceAccounts is identity and access as package httpsproxy asks for service
+// accounts. What the machine states it signs with the key of this node.
+type serviceAccounts struct{ *rooms }
+
+func (s serviceAccounts) ByCertificate(ctx context.Context, c *x509.Certificate) (gateway.Person, error) {
+	return s.identity.ServiceByCertificate(ctx, c)
+}
+
+func (s serviceAccounts) ByToken(ctx context.Context, token, audience string) (gateway.Person, error) {
+	return s.identity.ServiceByToken(ctx, token, audience)
+}
+
+func (s serviceAccounts) Opening(ctx context.Context, person, target string, proof statement.ServiceProof, source string) (string, statement.Signed, error) {
+	b, err := s.access.ServiceOpening(ctx, person, target, proof, source)
+	if err != nil {
+		return "", statement.Signed{}, err
+	}
+	signed, err := s.machine.Sign(time.Now(), b)
+	return b.Grant, signed, err
 }
 
 // consoleSessions is session as package httpsproxy asks for it.

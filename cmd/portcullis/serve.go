@@ -278,6 +278,9 @@ func (g *gatewayd) serveWeb(ctx context.Context) error {
 	serve := func() error { return srv.Serve(web) }
 	if g.serving != nil {
 		srv.TLSConfig = g.serving.Config()
+		if g.consoles != nil {
+			srv.TLSConfig = g.consoles.ServiceTLS(srv.TLSConfig)
+		}
 		serve = func() error { return srv.ServeTLS(web, "", "") }
 	}
 	return serveHTTP(ctx, srv, serve, webLastCalls)

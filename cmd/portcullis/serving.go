@@ -89,6 +89,7 @@ func (g *gatewayd) ours(ctx context.Context, name string) error {
 	if !ok || g.cfg.AppsDomain == "" {
 		return fmt.Errorf("%q is not one of this gateway's names", name)
 	}
+	target = strings.TrimPrefix(target, gateway.ServicePrefix)
 	if err := gateway.CheckName("target", target); err != nil {
 		return err
 	}

@@ -27,6 +27,7 @@ type console struct {
 	target    *transports
 	key       []byte // of the recording's digests
 	count     atomic.Uint32
+	service   serviceKey // zero: a browser's
 
 	mu        sync.Mutex
 	over      bool
@@ -39,10 +40,10 @@ type console struct {
 
 // newConsole dials the target, proves the account, and begins the channel. The
 // error is the cause that the session ends with.
-func (p *Proxy) newConsole(ctx context.Context, live Live) (*console, error) {
+func (p *Proxy) newConsole(ctx context.Context, live Live, host string) (*console, error) {
 	t := live.Target()
 	c := &console{
-		p: p, live: live, abilities: live.Abilities(), host: t.Name + "." + p.c.Apps, targets: &targetSockets{}, key: make([]byte, 32),
+		p: p, live: live, abilities: live.Abilities(), host: host, targets: &targetSockets{}, key: make([]byte, 32),
 		browsers: map[*browser]struct{}{}, relays: map[*relay]struct{}{}, limits: newLimits(live.Abilities()),
 	}
 	_, _ = rand.Read(c.key) // it never fails (crypto/rand)
@@ -108,6 +109,9 @@ func (c *console) ended() {
 		if l.console == c {
 			delete(p.links, h)
 		}
+	}
+	if s := p.services[c.service]; s != nil && s.console == c {
+		delete(p.services, c.service)
 	}
 	if hash == (secretHash{}) || p.consoles[hash] != c {
 		return

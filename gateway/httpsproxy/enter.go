@@ -51,7 +51,7 @@ func (p *Proxy) Enter(ctx context.Context, e Entering) (string, error) {
 // begin proves the account and makes the link. It ends the session where that
 // fails.
 func (p *Proxy) begin(ctx context.Context, live Live, path string) (string, error) {
-	c, err := p.newConsole(ctx, live)
+	c, err := p.newConsole(ctx, live, live.Target().Name+"."+p.c.Apps)
 	if err != nil {
 		return "", p.notOpened(live, err)
 	}

@@ -149,7 +149,7 @@ var titles = map[gateway.Code]string{
 
 // isNavigation reports whether a person will see the answer.
 func isNavigation(r *http.Request) bool {
-	if isWebSocket(r) {
+	if isWebSocket(r) || r.Context().Value(plainKey{}) != nil {
 		return false
 	}
 	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {

@@ -3,6 +3,7 @@ package httpsproxy
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"time"
 
@@ -15,6 +16,18 @@ type Access interface {
 	// TakeTicket takes a touch that was given ahead in that login; false: there
 	// is none.
 	TakeTicket(ctx context.Context, p gateway.Person, grantID, login string) (statement.Signed, bool, error)
+}
+
+// Accounts knows service accounts: who has proven which key, and what the
+// machine states of it. Errors are *gateway.Error; a person beside one has
+// proven his key.
+type Accounts interface {
+	ByCertificate(ctx context.Context, c *x509.Certificate) (gateway.Person, error)
+	// ByToken uses the token up.
+	ByToken(ctx context.Context, token, audience string) (gateway.Person, error)
+	// Opening is the grant that the account would use now, and what takes the
+	// place of a touch for one session under it.
+	Opening(ctx context.Context, person, target string, proof statement.ServiceProof, source string) (grant string, touch statement.Signed, err error)
 }
 
 // Sessions opens sessions.

@@ -51,11 +51,12 @@ const Prefix = "/.portcullis/"
 type Config struct {
 	Access   Access
 	Sessions Sessions
-	Apps     string // the apps domain: a console's host is TARGET.Apps
-	Port     string // of links; empty: the scheme's own
-	Insecure bool   // plain HTTP, for names under localhost: the demo
-	Home     string // address of the gateway's own pages
-	Node     string // this node's name, in links and cookies
+	Accounts Accounts // nil: service accounts reach nothing
+	Apps     string   // the apps domain: a console's host is TARGET.Apps
+	Port     string   // of links; empty: the scheme's own
+	Insecure bool     // plain HTTP, for names under localhost: the demo
+	Home     string   // address of the gateway's own pages
+	Node     string   // this node's name, in links and cookies
 	Logger   *slog.Logger
 	Roots    *x509.CertPool   // of TrustSystem; nil: the machine's
 	Now      func() time.Time // nil: time.Now
@@ -73,6 +74,8 @@ type Proxy struct {
 	links    map[secretHash]link // not used yet
 	consoles map[secretHash]*console
 	ended    map[secretHash]ending
+	services map[serviceKey]*serving
+	told     map[string]time.Time // when a refusal of a service account was last written down
 	stopped  bool
 	browsers map[any]*browser // connections, by net.Conn
 
@@ -100,7 +103,7 @@ func New(c Config) (*Proxy, error) {
 	}
 	p := &Proxy{
 		c: c, log: c.Logger, links: map[secretHash]link{}, consoles: map[secretHash]*console{}, ended: map[secretHash]ending{},
-		browsers: map[any]*browser{},
+		browsers: map[any]*browser{}, services: map[serviceKey]*serving{}, told: map[string]time.Time{},
 	}
 	var err error
 	p.pages, err = newPages()
@@ -141,6 +144,11 @@ func (p *Proxy) sweep(now time.Time) {
 		if now.After(l.until) {
 			delete(p.links, h)
 			alone = append(alone, l.console)
+		}
+	}
+	for what, last := range p.told {
+		if now.Sub(last) >= toldAgain {
+			delete(p.told, what)
 		}
 	}
 	for h, e := range p.ended {

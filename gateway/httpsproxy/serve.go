@@ -33,6 +33,10 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 		// is never read as another request (RFC 9112 clause 6.1).
 		w.Header().Set("Connection", "close")
 	}
+	if name, is := strings.CutPrefix(target, gateway.ServicePrefix); is && p.c.Accounts != nil {
+		p.serveService(w, r, name, &c)
+		return
+	}
 	if strings.HasPrefix(r.URL.Path, Prefix) {
 		p.serveOwn(w, r, target)
 		return

@@ -27,6 +27,7 @@ import (
 type Chain interface {
 	Vendor(ctx context.Context, name string) (gateway.Vendor, error)
 	Person(ctx context.Context, name string) (gateway.Person, error)
+	Service(ctx context.Context, name string) (gateway.Person, error) // one that may act now
 	Authenticator(ctx context.Context, credential string) (gateway.Authenticator, error)
 	SSHKey(ctx context.Context, fingerprint string) (gateway.SSHKey, error)
 	// SSHKeyHolder is SSHKey with the person, of the same moment.

@@ -13,6 +13,7 @@ import (
 // accounts at identity providers. Reads answer gateway.ErrNotFound for what
 // is not there.
 type Store interface {
+	Services(ctx context.Context) ([]gateway.Person, error) // service accounts, removed ones too
 	Authenticator(ctx context.Context, credential string) (gateway.Authenticator, error)
 	Authenticators(ctx context.Context, person string) ([]gateway.Authenticator, error) // removed ones too, oldest first
 	SSHKey(ctx context.Context, fingerprint string) (gateway.SSHKey, error)
