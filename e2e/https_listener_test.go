@@ -41,8 +41,9 @@ func newWebListener(t *testing.T) *webListener {
 		t.Fatal(err)
 	}
 	t.Cleanup(g.Kill)
-	roots, raw := x509.NewCertPool(), []byte(nil)
-	if raw, err = os.ReadFile(filepath.Join(g.Data, "web-ca.pem")); err != nil || !roots.AppendCertsFromPEM(raw) {
+	roots := x509.NewCertPool()
+	raw, err := os.ReadFile(filepath.Join(g.Data, "web-ca.pem"))
+	if err != nil || !roots.AppendCertsFromPEM(raw) {
 		t.Fatalf("the gateway's authority: %v", err)
 	}
 	return &webListener{g, &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{

@@ -142,7 +142,8 @@ func maskBytes(p []byte, mask [4]byte, at int64) {
 	}
 }
 
-// closeFrame is a close frame's payload.
+// closePayload is what a close frame holds: a reason that is too long is cut
+// between characters.
 func closePayload(code uint16, reason string) []byte {
 	for len(reason) > maxCloseText || len(reason) > 0 && !validEnd(reason) {
 		reason = reason[:min(len(reason)-1, maxCloseText)]
