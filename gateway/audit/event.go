@@ -49,6 +49,8 @@ const (
 	SessionLive     Name = "session.live"   // the target let us in
 	SessionRefused  Name = "session.refused"
 	SessionEnded    Name = "session.ended"
+	SessionAlarm    Name = "session.alarm"   // a bound of the session is almost used up
+	SessionRoamed   Name = "session.roamed"  // a tunnel's packets come from elsewhere now
 	SessionChannel  Name = "session.channel" // a shell or exec began, or a channel was refused
 	SessionFrozen   Name = "session.frozen"  // input is held; reason is the word that was said
 	SessionThawed   Name = "session.thawed"
@@ -108,9 +110,10 @@ type Event struct {
 	Suspension string
 	Source     string // address:port, where it came from outside
 	Statement  gateway.Digest
-	Outcome    Outcome // the empty outcome means OK
-	Reason     string  // the sentence the person was told, or the end reason
-	Rule       string  // the rule that said no
+	Protocol   gateway.TargetKind // of a session; empty: ssh, or no session
+	Outcome    Outcome            // the empty outcome means OK
+	Reason     string             // the sentence the person was told, or the end reason
+	Rule       string             // the rule that said no
 	Detail     map[string]string
 }
 

@@ -37,6 +37,7 @@ const (
 	classEntity    class = 3004 // Entity Management
 	classUser      class = 3007 // User Management
 	classSSH       class = 4007 // SSH Activity
+	classTunnel    class = 4014 // Tunnel Activity
 	classLifecycle class = 6002 // Application Lifecycle
 	classFile      class = 6006 // File Hosting Activity
 	classRemedy    class = 7001 // Remediation Activity
@@ -72,6 +73,7 @@ var faces = map[Name]face{
 
 	SessionOpened: {classSSH, 1, 1}, SessionLive: {classSSH, activityOther, 1}, SessionRefused: {classSSH, 5, 3},
 	SessionEnded: {classSSH, 2, 1}, SessionChannel: {classSSH, activityOther, 1},
+	SessionAlarm: {classSSH, activityOther, 3}, SessionRoamed: {classSSH, activityOther, 1},
 	SessionFrozen: {classSSH, activityOther, 3}, SessionThawed: {classSSH, activityOther, 2},
 	SessionHeld: {classSSH, activityOther, 2}, SessionReleased: {classSSH, activityOther, 2},
 
@@ -84,6 +86,19 @@ var faces = map[Name]face{
 	TokenIssued: {classUser, activityOther, 3}, TokenRemoved: {classUser, activityOther, 2},
 
 	ChainBroken: {classFinding, 1, 5}, ClockStep: {classFinding, 1, 3}, ClockOff: {classFinding, 1, 4}, StoreLost: {classFinding, 1, 4}, SpoolBroken: {classFinding, 1, 5},
+}
+
+// faceOf is the face of e. A network's session is a tunnel, whose class has
+// neither a refusal nor anything but its opening and its end.
+func faceOf(e Event) face {
+	f := faces[e.Name]
+	if f.class == classSSH && e.Protocol == gateway.KindNetwork {
+		f.class = classTunnel
+		if f.activity > 2 {
+			f.activity = activityOther
+		}
+	}
+	return f
 }
 
 // Known reports whether n is on the closed list.
@@ -161,30 +176,31 @@ type (
 
 // record is the event in our own words; ParseEntry reads nothing else.
 type record struct {
-	Name       Name              `json:"name"`
-	At         int64             `json:"at_us"` // Unix microseconds: OCSF's time has milliseconds only
-	Actor      string            `json:"actor,omitempty"`
-	Vendor     string            `json:"vendor,omitempty"`
-	Person     string            `json:"person,omitempty"`
-	Target     string            `json:"target,omitempty"`
-	Account    string            `json:"account,omitempty"`
-	Request    string            `json:"request,omitempty"`
-	Grant      string            `json:"grant,omitempty"`
-	Session    string            `json:"session,omitempty"`
-	Suspension string            `json:"suspension,omitempty"`
-	Source     string            `json:"source,omitempty"`
-	Statement  gateway.Digest    `json:"statement,omitzero"`
-	Outcome    Outcome           `json:"outcome"`
-	Rule       string            `json:"rule,omitempty"`
-	Reason     string            `json:"reason,omitempty"`
-	Detail     map[string]string `json:"detail,omitempty"`
+	Name       Name               `json:"name"`
+	At         int64              `json:"at_us"` // Unix microseconds: OCSF's time has milliseconds only
+	Actor      string             `json:"actor,omitempty"`
+	Vendor     string             `json:"vendor,omitempty"`
+	Person     string             `json:"person,omitempty"`
+	Target     string             `json:"target,omitempty"`
+	Account    string             `json:"account,omitempty"`
+	Request    string             `json:"request,omitempty"`
+	Grant      string             `json:"grant,omitempty"`
+	Session    string             `json:"session,omitempty"`
+	Suspension string             `json:"suspension,omitempty"`
+	Source     string             `json:"source,omitempty"`
+	Statement  gateway.Digest     `json:"statement,omitzero"`
+	Protocol   gateway.TargetKind `json:"protocol,omitempty"`
+	Outcome    Outcome            `json:"outcome"`
+	Rule       string             `json:"rule,omitempty"`
+	Reason     string             `json:"reason,omitempty"`
+	Detail     map[string]string  `json:"detail,omitempty"`
 }
 
 func recordOf(e Event) *record {
 	return &record{
 		Name: e.Name, At: e.At.UnixMicro(), Actor: e.Actor, Vendor: e.Vendor, Person: e.Person, Target: e.Target, Account: e.Account,
 		Request: e.Request, Grant: e.Grant, Session: e.Session, Suspension: e.Suspension, Source: e.Source, Statement: e.Statement,
-		Outcome: e.Outcome, Rule: e.Rule, Reason: e.Reason, Detail: e.Detail,
+		Protocol: e.Protocol, Outcome: e.Outcome, Rule: e.Rule, Reason: e.Reason, Detail: e.Detail,
 	}
 }
 
@@ -193,7 +209,7 @@ func (r *record) event() (Event, error) {
 	return Event{
 		Name: r.Name, At: time.UnixMicro(r.At).UTC(), Actor: r.Actor, Vendor: r.Vendor, Person: r.Person, Target: r.Target, Account: r.Account,
 		Request: r.Request, Grant: r.Grant, Session: r.Session, Suspension: r.Suspension, Source: r.Source, Statement: r.Statement,
-		Outcome: r.Outcome, Rule: r.Rule, Reason: r.Reason, Detail: r.Detail,
+		Protocol: r.Protocol, Outcome: r.Outcome, Rule: r.Rule, Reason: r.Reason, Detail: r.Detail,
 	}.tidy()
 }
 
@@ -219,7 +235,7 @@ func NewRow(e Event, seq int64) (Row, error) {
 }
 
 func encode(e Event, seq int64) ([]byte, error) {
-	f := faces[e.Name]
+	f := faceOf(e)
 	b := ocsfBody{
 		ActivityID: f.activity, ActivityName: string(e.Name), CategoryUID: int(f.class) / 1000, ClassUID: int(f.class),
 		TypeUID: int(f.class)*100 + f.activity, SeverityID: f.severity, StatusID: 1, StatusCode: e.Rule, StatusDetail: e.Reason,
@@ -265,7 +281,7 @@ func (b *ocsfBody) dress(e Event, c class) {
 	}
 	whom := or(e.Person, e.Actor, "unknown")
 	switch c {
-	case classAuth, classUser, classSSH, classAuthorize:
+	case classAuth, classUser, classSSH, classTunnel, classAuthorize:
 		b.User = &ocsfNamed{Name: whom}
 		if e.Vendor != "" {
 			b.User.Org = &struct {

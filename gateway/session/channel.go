@@ -129,23 +129,14 @@ func (c *Channel) Exchanges(pieces ...gateway.HTTPPiece) error {
 
 func (c *Channel) exchange(r *gateway.HTTPRecord, write func() error) error {
 	l := c.l
-	if l.halted() {
-		return l.alive()
-	}
 	l.touched()
-	l.writing.Store(time.Now().UnixNano())
-	err := write()
-	l.writing.Store(0)
-	if gateway.IsCode(err, gateway.CodeInvalid) { // it cannot be written, so it does not pass; the rest goes on
+	if err := c.record(write); err != nil {
 		return err
-	}
-	if err != nil {
-		return l.recorderFailed(err)
 	}
 	if r.Refused != "" {
 		l.refuse(context.WithoutCancel(l.ctx), "request", r.Refused, r.Rule)
 	}
-	return l.alive()
+	return nil
 }
 
 // Carried counts the bytes of bodies and messages that have passed: from the

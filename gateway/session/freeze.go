@@ -57,6 +57,13 @@ func (g *gate) bar() {
 	}
 }
 
+// isShut reports whether enter would wait.
+func (g *gate) isShut() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.shut != nil
+}
+
 // close lets nobody in any more and waits, for at most wait, for those inside.
 func (g *gate) close(wait time.Duration) {
 	g.bar()

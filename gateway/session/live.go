@@ -43,6 +43,7 @@ type Live struct {
 	active        atomic.Int64 // since opened, in ns: when something was last typed or shown
 	writing       atomic.Int64 // Unix ns since when a journal write has been under way; 0 none
 	refusals      atomic.Int32
+	alarms, roams atomic.Int32
 	channels      atomic.Uint32
 	sweep         atomic.Pointer[sweep] // the first that took it; nil: none
 	swept         sockets               // of that sweep until it is over, then of run
@@ -266,7 +267,7 @@ func (l *Live) event(name audit.Name) audit.Event {
 	r := l.row
 	return audit.Event{
 		Name: name, At: gateway.Instant(l.m.now()), Actor: r.Person, Vendor: r.Vendor, Person: r.Person, Target: r.Target, Account: r.Account,
-		Request: r.Request, Grant: r.Grant, Session: r.ID, Source: r.Source, Statement: r.Touch,
+		Request: r.Request, Grant: r.Grant, Session: r.ID, Source: r.Source, Statement: r.Touch, Protocol: r.Protocol,
 	}
 }
 

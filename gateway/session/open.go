@@ -20,7 +20,7 @@ type Opening struct {
 	Person    string           // who the finished handshake says connects
 	Grant     string
 	Protocol  gateway.TargetKind
-	Transport string    // SSH session identifier, hexadecimal
+	Transport string    // SSH session identifier, hexadecimal; of a network the key of its peer
 	Source    string    // address:port
 	Client    string    // what the client calls itself, printable
 	Until     time.Time // when the certificate that proved the person ends; zero: a key, which does not
@@ -35,7 +35,7 @@ func (m *Manager) Open(ctx context.Context, o Opening) (*Live, error) {
 	}
 	e := m.refusal(err)
 	m.log.Warn("session refused", "grant", o.Grant, "person", o.Person, "source", o.Source, "error", err)
-	m.Refuse(ctx, Refusal{Person: o.Person, Grant: o.Grant, Source: o.Source, Rule: e.Rule, Sentence: e.Sentence()})
+	m.refused(ctx, o.Protocol, Refusal{Person: o.Person, Grant: o.Grant, Source: o.Source, Rule: e.Rule, Sentence: e.Sentence()})
 	return nil, e
 }
 
@@ -99,15 +99,28 @@ func boundTo(o Opening) (string, error) {
 		return "", gateway.Refused("touch", "connect again and touch for this session", "the touch agrees to something else than opening a session")
 	case body.Grant != o.Grant || body.Person != o.Person:
 		return "", gateway.Refused("touch", "connect again and touch for this session", "the touch is for another grant or another person")
-	case o.Ticket && body.Binding != statement.BindLogin,
-		!o.Ticket && (body.Binding != statement.BindSSH || o.Transport == "" || body.Transport != o.Transport):
+	case !o.carries(body):
 		return "", gateway.Refused("touch", "connect again and touch for this connection", "the touch is bound to another connection than this one")
 	}
 	return body.Vendor, nil
 }
 
+// carries reports whether the touch is bound to what it comes in on: a tunnel's
+// to the key of its peer, and to nothing else.
+func (o Opening) carries(b *statement.Open) bool {
+	binding := statement.BindSSH
+	if o.Protocol == gateway.KindNetwork {
+		binding = statement.BindPeer
+	}
+	if o.Ticket {
+		return binding != statement.BindPeer && b.Binding == statement.BindLogin
+	}
+	return b.Binding == binding && o.Transport != "" && b.Transport == o.Transport
+}
+
 // consume uses the touch up, for ever, before anything else happens: of two
-// connections that bring the same one, one gets no further than this.
+// connections that bring the same one, one gets no further than this. So it is
+// with the key of a peer, whatever touch it was bound to.
 func (m *Manager) consume(ctx context.Context, o Opening, vendor string) error {
 	err := m.store.Update(ctx, func(tx Tx) error {
 		if !o.Ticket {
@@ -117,6 +130,14 @@ func (m *Manager) consume(ctx context.Context, o Opening, vendor string) error {
 		}
 		if err := tx.UseTouch(o.Touch.Digest); err != nil {
 			return err
+		}
+		if o.Protocol == gateway.KindNetwork {
+			switch err := tx.UsePeer(o.Transport, o.Touch.Digest); {
+			case errors.Is(err, gateway.ErrUsed):
+				return gateway.Refused("key-once", "make another key and touch for that", "this WireGuard key has opened a session before, and a key opens one")
+			case err != nil:
+				return err
+			}
 		}
 		_, vendorActive, personActive, err := tx.Epochs(vendor, o.Person)
 		if err != nil {
@@ -272,9 +293,11 @@ type Refusal struct {
 
 // Refuse writes the event of a connection that was refused. Only people who
 // were proven by key are worth a durable line; a flood of strangers is not.
-func (m *Manager) Refuse(ctx context.Context, r Refusal) {
+func (m *Manager) Refuse(ctx context.Context, r Refusal) { m.refused(ctx, "", r) }
+
+func (m *Manager) refused(ctx context.Context, protocol gateway.TargetKind, r Refusal) {
 	m.record(ctx, audit.Event{
 		Name: audit.SessionRefused, Actor: r.Person, Vendor: r.Vendor, Person: r.Person, Target: r.Target, Account: r.Account, Grant: r.Grant,
-		Source: r.Source, Outcome: audit.Refused, Reason: r.Sentence, Rule: r.Rule,
+		Source: r.Source, Protocol: protocol, Outcome: audit.Refused, Reason: r.Sentence, Rule: r.Rule,
 	})
 }

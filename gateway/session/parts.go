@@ -69,6 +69,8 @@ type Track interface {
 	File(f gateway.File) error
 	Exchange(r gateway.HTTPRecord, body []byte) error
 	Exchanges(pieces ...gateway.HTTPPiece) error
+	NetworkFlow(f gateway.NetworkFlow) error
+	Packets(batch []gateway.Packet) error
 }
 
 // Vault gives the recordings of v as Recorders.

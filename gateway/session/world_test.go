@@ -209,6 +209,17 @@ func (r *memRecorder) Exchanges(pieces ...gateway.HTTPPiece) error {
 	}
 	return nil
 }
+func (r *memRecorder) NetworkFlow(f gateway.NetworkFlow) error {
+	return r.write(&r.out, []byte(f.Name))
+}
+func (r *memRecorder) Packets(batch []gateway.Packet) error {
+	for _, p := range batch {
+		if err := r.write(&r.in, p.Data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 func (r *memRecorder) Channel(_ uint32, ch gateway.Channel) (session.Track, error) {
 	if ch.Pty != nil && ch.Pty.Term == unrecordable {
 		return nil, gateway.Invalid("command", "it has too many bytes to be recorded")

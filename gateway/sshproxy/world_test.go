@@ -524,7 +524,7 @@ func newStore() *store {
 func (s *store) Session(context.Context, string) (gateway.Session, error) {
 	return gateway.Session{}, gateway.ErrNotFound
 }
-func (s *store) Passed(context.Context, string) (in, out int64, err error) { return 0, 0, nil }
+func (s *store) Passed(context.Context, string) (in, out int64, err error)           { return 0, 0, nil }
 func (s *store) Sessions(context.Context, session.Filter) ([]gateway.Session, error) { return nil, nil }
 func (s *store) Update(_ context.Context, f func(session.Tx) error) error {
 	s.mu.Lock()

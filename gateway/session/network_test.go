@@ -1,0 +1,179 @@
+package session_test
+
+import (
+	"crypto/ecdh"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/portcullis/portcullis/gateway"
+	"github.com/portcullis/portcullis/gateway/audit"
+	"github.com/portcullis/portcullis/gateway/session"
+	"github.com/portcullis/portcullis/gateway/statement"
+)
+
+func peerKey(t *testing.T) string {
+	t.Helper()
+	k, err := ecdh.X25519().GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return base64.StdEncoding.EncodeToString(k.PublicKey().Bytes())
+}
+
+// network makes the world's target a network.
+func network(t *testing.T) *world {
+	t.Helper()
+	w := newWorld(t, time.Hour, nil)
+	w.access.ent.Target.Kind, w.access.ent.Abilities = gateway.KindNetwork, gateway.Abilities{Flows: []string{"plc:502/tcp"}}
+	return w
+}
+
+// entering is the opening of a tunnel, its touch bound to key.
+func (w *world) entering(key string, edit func(*statement.Open)) session.Opening {
+	o := w.opening()
+	o.Protocol, o.Transport = gateway.KindNetwork, key
+	o.Touch = w.touch(func(b *statement.Open) {
+		b.Abilities, b.Binding, b.Transport, b.Code = w.access.ent.Abilities, statement.BindPeer, key, ""
+		if edit != nil {
+			edit(b)
+		}
+	})
+	return o
+}
+
+func tunnel(t *testing.T) (*world, *session.Live, *session.Channel) {
+	t.Helper()
+	w := network(t)
+	l, err := w.m.Open(t.Context(), w.entering(peerKey(t), nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c, err := l.Channel(t.Context(), gateway.Channel{Kind: gateway.ChannelTunnel})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w, l, c
+}
+
+// P2: a tunnel's touch opens it for the one key that it was bound to, once, and
+// a key opens one session, whatever touch it comes with.
+func TestP2TunnelIsBoundToItsKeyAndTheKeyToOneSession(t *testing.T) {
+	w := network(t)
+	key := peerKey(t)
+	rule := func(o session.Opening) string {
+		_, err := w.m.Open(t.Context(), o)
+		return gateway.AsError(err).Rule
+	}
+	stolen := w.entering(key, nil)
+	stolen.Transport = peerKey(t)
+	if got := rule(stolen); got != "touch" {
+		t.Errorf("the touch of another key: %s", got)
+	}
+	ticket := w.entering(key, nil)
+	ticket.Ticket = true
+	if got := rule(ticket); got != "touch" {
+		t.Errorf("as a ticket: %s", got)
+	}
+	shell := w.entering(key, nil)
+	shell.Protocol = gateway.KindSSH
+	if got := rule(shell); got != "touch" {
+		t.Errorf("the touch of a tunnel on an SSH connection: %s", got)
+	}
+	connection := w.entering(key, nil)
+	connection.Touch, connection.Transport = w.touch(nil), "aa"
+	if got := rule(connection); got != "touch" {
+		t.Errorf("the touch of an SSH connection on a tunnel: %s", got)
+	}
+	o := w.entering(key, nil)
+	if _, err := w.m.Open(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	if e := w.store.last(t, audit.SessionOpened); e.Protocol != gateway.KindNetwork {
+		t.Errorf("the event says %q of the protocol", e.Protocol)
+	}
+	if got := rule(o); got != "touch-once" {
+		t.Errorf("the same touch again: %s", got)
+	}
+	if got := rule(w.entering(key, func(b *statement.Open) { b.Source = "192.0.2.9" })); got != "key-once" {
+		t.Errorf("a new touch with the old key: %s", got)
+	}
+	if e := w.store.last(t, audit.SessionRefused); e.Rule != "key-once" || e.Protocol != gateway.KindNetwork {
+		t.Errorf("the refusal's event is %+v", e)
+	}
+}
+
+// P3: what cannot be recorded does not pass, and a recorder that fails ends the
+// session.
+func TestP3FlowsAndPacketsAreRecordedOrDoNotPass(t *testing.T) {
+	for name, write := range map[string]func(*session.Channel) error{
+		"flow": func(c *session.Channel) error {
+			return c.NetworkFlow(gateway.NetworkFlow{N: 1, Verdict: gateway.FlowOpen})
+		},
+		"packets": func(c *session.Channel) error { return c.Packets([]gateway.Packet{{Length: 1, Data: []byte{0x45}}}) },
+	} {
+		w, l, c := tunnel(t)
+		w.rec.fail = gateway.Invalid("record", "too long")
+		if err := write(c); !gateway.IsCode(err, gateway.CodeInvalid) || l.Context().Err() != nil {
+			t.Fatalf("%s: one that cannot be held: %v, session %v", name, err, l.Context().Err())
+		}
+		w.rec.fail = nil
+		if err := write(c); err != nil {
+			t.Fatalf("%s: the one after it: %v", name, err)
+		}
+		w.rec.fail = errors.New("disk gone")
+		if err := write(c); err == nil {
+			t.Fatalf("%s: one passed that was not recorded", name)
+		}
+		<-l.Done()
+		if e := ended(t, l); e.Reason != gateway.EndRecorder {
+			t.Errorf("%s: the session ended by %s", name, e.Reason)
+		}
+		w.rec.fail = nil
+		if err := write(c); err == nil {
+			t.Errorf("%s: one passed after the end", name)
+		}
+	}
+}
+
+func TestTunnelsAreHeldAndTheirAlarmsBounded(t *testing.T) {
+	w, l, c := tunnel(t)
+	w.access.ent.Vendor.Networks = nil
+	if c.Frozen() {
+		t.Error("frozen at the beginning")
+	}
+	if err := w.m.Freeze(t.Context(), l.ID(), "omar", ""); err != nil {
+		t.Fatal(err)
+	}
+	if !c.Frozen() {
+		t.Error("a frozen session says that it is not")
+	}
+	if err := w.m.Thaw(t.Context(), l.ID(), "omar"); err != nil || c.Frozen() {
+		t.Errorf("after the thaw: %v, frozen %v", err, c.Frozen())
+	}
+	for range 200 {
+		l.Alarm(t.Context(), "volume up", "80 percent are used")
+		l.Roamed(t.Context(), netip.MustParseAddrPort("192.0.2.1:5"), netip.MustParseAddrPort("192.0.2.2:6"))
+	}
+	count := map[audit.Name]int{}
+	for _, n := range w.store.names() {
+		count[n]++
+	}
+	if count[audit.SessionAlarm] != 8 || count[audit.SessionRoamed] != 64 {
+		t.Errorf("%d alarms and %d roams were written", count[audit.SessionAlarm], count[audit.SessionRoamed])
+	}
+	if e := w.store.last(t, audit.SessionRoamed); e.Source != "192.0.2.2:6" || e.Detail["from"] != "192.0.2.1:5" {
+		t.Errorf("the event of a roam is %+v", e)
+	}
+	c.Carried(3, 5)
+	if s := l.Session(); s.BytesIn != 3 || s.BytesOut != 5 || !slices.Equal(s.Running, []gateway.ChannelKind{gateway.ChannelTunnel}) || !l.Until().Equal(s.Until) || len(l.Sources()) != 0 {
+		t.Errorf("the session is %+v", s)
+	}
+}
