@@ -44,6 +44,8 @@ func readHeld(kind gateway.TargetKind, account gateway.Account, sum func([]byte)
 			return Credential{HTTP: &gateway.HTTPCredential{Proof: account.Proof}}, nil
 		}
 		read = heldHTTP
+	} else if kind == gateway.KindNetwork { // it is reached, and nothing is proven to it
+		return Credential{}, nil
 	} else if err := gateway.CheckLogin(account.Login); err != nil {
 		return Credential{}, err
 	}

@@ -75,7 +75,7 @@ func (s *Set) Decide(f Facts) Verdict {
 		return refuse(RuleDefault, fmt.Sprintf("%s is not an action", gateway.Quote(string(f.Action))), "")
 	}
 	if f.Action == Ask || f.Action == Open {
-		if err := f.Terms.Abilities.Fits(f.Target.Kind); err != nil {
+		if err := f.Terms.Abilities.FitsTarget(f.Target); err != nil {
 			return refuse(RuleKind, gateway.AsError(err).Text, "")
 		}
 	}

@@ -116,6 +116,7 @@ func (f Facts) use() cedar.Record {
 		"methods": stringSet(can.Methods), "paths": stringSet(can.Paths), "read_only": cedar.Boolean(can.ReadOnly()),
 		"max_upload": cedar.Long(can.MaxUpload), "max_download": cedar.Long(can.MaxDownload),
 		"rate": cedar.Long(can.Rate), "volume_in": cedar.Long(can.VolumeIn), "volume_out": cedar.Long(can.VolumeOut),
+		"flows": stringSet(can.Flows), "bandwidth": cedar.Long(can.Bandwidth),
 		"account": cedar.String(f.Account), "abilities": stringSet(can.List()), "window": cedar.NewDuration(f.Terms.Window()),
 		"from": cedar.NewDatetime(from), "to": cedar.NewDatetime(to), "now": cedar.NewDatetime(f.Now),
 		"stage":  cedar.String(cmp.Or(f.Stage, gateway.StageNormal)),

@@ -47,7 +47,7 @@ func (s *Service) DraftApprove(ctx context.Context, by gateway.Person, id string
 		if !within(n, terms) || n.Length%time.Second != 0 || n.Window() < MinWindow {
 			return nil, gateway.Refused("narrow", "agree to what was asked, or to less", "an approval may narrow what was asked (%s), never widen it", termsText(terms))
 		}
-		if err := n.Abilities.Fits(b.target.Kind); err != nil {
+		if err := n.Abilities.FitsTarget(b.target); err != nil {
 			return nil, err
 		}
 		terms = n

@@ -132,7 +132,7 @@ func (s *Service) draft(ctx context.Context, p gateway.Person, in AskInput) (dra
 	if err != nil {
 		return draft{}, err
 	}
-	if err := terms.Abilities.Fits(target.Kind); err != nil {
+	if err := terms.Abilities.FitsTarget(target); err != nil {
 		return draft{}, err
 	}
 	if err := s.chain.Open(ctx, reach(who.Vendor, who.Name, target), now); err != nil {

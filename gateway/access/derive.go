@@ -219,7 +219,7 @@ func (s *Service) mayAgree(b basis, signer gateway.Person, body *statement.Appro
 		return broken("the approval of %s is not about request %s as it was asked", signer.Name, a.ID)
 	case a.Asker != "" && (signer.Name == a.Asker || signer.Name == b.person.Service.Owner):
 		return gateway.Refused(policy.RuleSeparate, "ask another approver", "nobody agrees to a request of their own, nor for a service account that they answer for")
-	case body.Abilities.Fits(b.target.Kind) != nil || !within(agreed(body), asked(a)):
+	case body.Abilities.FitsTarget(b.target) != nil || !within(agreed(body), asked(a)):
 		return gateway.Refused("narrow", "agree to what was asked, or to less", "an approval never widens what was asked")
 	case body.Narrowed == sameTerms(agreed(body), asked(a)):
 		return broken("the approval of %s does not say whether it is narrower", signer.Name)
@@ -257,7 +257,7 @@ func (b basis) derived() (gateway.Grant, error) {
 		}
 		t.To = t.From.Add(t.Length)
 	}
-	if !t.To.After(t.From) || t.Abilities.None() || t.Abilities.Fits(b.target.Kind) != nil {
+	if !t.To.After(t.From) || t.Abilities.None() || t.Abilities.FitsTarget(b.target) != nil {
 		return gateway.Grant{}, gateway.Conflict("narrow", "what the approvers of request %s agreed to has nothing in common", b.ask.ID)
 	}
 	a := b.ask
