@@ -2,6 +2,7 @@ package directory_test
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -201,6 +202,67 @@ func TestConsolesAreAppliedOnceAndComeOutAgain(t *testing.T) {
 		}
 		if text := fmt.Sprint(changes); !strings.Contains(text, c.line) {
 			t.Errorf("%s: %s", c.to, text)
+		}
+	}
+}
+
+const networks = `
+vendors: [{name: acme, title: Acme}]
+targets:
+  - name: plant
+    title: Substation north
+    kind: network
+    zone: control
+    impact: high
+    vendors: [acme]
+    network:
+      prefixes: [10.20.0.0/16, "fd00:20::/64", 192.0.2.7]
+      names:
+        - {name: plc-7.north, addresses: [10.20.0.7, "fd00:20::7"]}
+        - {name: historian, addresses: [10.20.1.9]}
+      capture: first
+      capture_bytes: 4096
+    accounts: [{name: tunnel, proof: none}]
+`
+
+func TestNetworksAreAppliedOnceAndComeOutAgain(t *testing.T) {
+	w := trusttest.Empty(t)
+	d := open(t, w)
+	same := []string{"vendor acme unchanged", "target plant unchanged"}
+	d.apply(t, networks, false)
+	if diff := cmp.Diff(same, d.apply(t, networks, false)); diff != "" {
+		t.Fatalf("second apply:\n%s", diff)
+	}
+	got, err := w.Cold(nil).Target(t.Context(), "plant")
+	if err != nil || got.Network == nil || got.Network.Prefixes[2].Bits() != 32 || got.Network.Names[0].Addresses[1].String() != "fd00:20::7" || got.Network.CaptureBytes != 4096 {
+		t.Fatalf("as the chain has it: %+v, %v", got.Network, err)
+	}
+	out, err := d.Export(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := trusttest.Empty(t)
+	open(t, again).apply(t, string(out), false)
+	if copied, err := again.Chain.Target(t.Context(), "plant"); err != nil || !reflect.DeepEqual(got.Network, copied.Network) {
+		t.Errorf("from the export: %+v, %v\n%s", copied.Network, err, out)
+	}
+	for _, c := range []struct{ from, to, line string }{
+		{"capture: first\n      capture_bytes: 4096", "capture: full", "capture first 4096 bytes -> prefixes"},
+		{"[10.20.1.9]", "[10.20.1.10]", "historian (10.20.1.9)"},
+	} {
+		changes, err := d.Apply(t.Context(), []byte(strings.Replace(networks, c.from, c.to, 1)), d.sign, true)
+		if err != nil {
+			t.Fatalf("%s: %v", c.to, err)
+		}
+		if text := fmt.Sprint(changes); !strings.Contains(text, c.line) {
+			t.Errorf("%s: %s", c.to, text)
+		}
+	}
+	for _, c := range []struct{ from, to string }{
+		{"10.20.0.0/16", "10.20.0.0/4"}, {"10.20.0.0/16", "plant"}, {"10.20.1.9", "10.99.1.9"}, {"10.20.1.9", "historian"}, {"capture: first", "capture: some"}, {"proof: none", "proof: password"},
+	} {
+		if _, err := d.Apply(t.Context(), []byte(strings.Replace(networks, c.from, c.to, 1)), d.sign, true); !gateway.IsCode(err, gateway.CodeInvalid) {
+			t.Errorf("%s for %s: %v", c.to, c.from, err)
 		}
 	}
 }

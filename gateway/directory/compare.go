@@ -33,7 +33,7 @@ func lines(b statement.Body) []line {
 	case *statement.TargetDefine:
 		l := []line{
 			{"title", quote(b.Title)}, {"kind", quote(string(b.Kind_))}, {"address", quote(b.Address)}, {"zone", quote(b.Zone)},
-			{"impact", quote(string(b.Impact))}, {"owner", quote(b.Owner)}, {"vendors", list(b.Vendors)}, {"host_keys", quotes(b.HostKeys)}, {"legacy", list(b.Legacy)}, {"https", console(b.HTTPS)},
+			{"impact", quote(string(b.Impact))}, {"owner", quote(b.Owner)}, {"vendors", list(b.Vendors)}, {"host_keys", quotes(b.HostKeys)}, {"legacy", list(b.Legacy)}, {"https", console(b.HTTPS)}, {"network", network(b.Network)},
 		}
 		var accounts []string
 		for _, a := range b.Accounts {

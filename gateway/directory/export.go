@@ -46,7 +46,7 @@ type targetOut struct {
 	Name     string             `yaml:"name"`
 	Title    string             `yaml:"title"`
 	Kind     gateway.TargetKind `yaml:"kind"`
-	Address  string             `yaml:"address"`
+	Address  string             `yaml:"address,omitempty"`
 	Zone     string             `yaml:"zone"`
 	Impact   gateway.Impact     `yaml:"impact"`
 	Owner    string             `yaml:"owner,omitempty"`
@@ -55,6 +55,7 @@ type targetOut struct {
 	Accounts []accountOut       `yaml:"accounts"`
 	Legacy   []string           `yaml:"legacy,omitempty"`
 	HTTPS    *httpsOut          `yaml:"https,omitempty"`
+	Network  *networkOut        `yaml:"network,omitempty"`
 }
 
 // Export writes everything that was not removed as a file that Apply takes
@@ -140,7 +141,7 @@ func (d *Directory) exportTargets(ctx context.Context, out *fileOut) error {
 		}
 		out.Targets = append(out.Targets, targetOut{
 			Name: t.Name, Title: t.Title, Kind: t.Kind, Address: t.Address, Zone: t.Zone, Impact: t.Impact, Owner: t.Owner, Vendors: t.Vendors, HostKeys: t.HostKeys, Legacy: t.Legacy,
-			HTTPS: (*httpsOut)(t.HTTPS), Accounts: accountsOut(t.Accounts),
+			HTTPS: (*httpsOut)(t.HTTPS), Network: outOfNetwork(t.Network), Accounts: accountsOut(t.Accounts),
 		})
 	}
 	return nil

@@ -123,6 +123,10 @@ func readTarget(n *yaml.Node) (item, error) {
 			b.HTTPS, err = readHTTPS(n)
 			return err
 		},
+		"network": func(n *yaml.Node) (err error) {
+			b.Network, err = readNetwork(n)
+			return err
+		},
 		"removed": func(n *yaml.Node) error { return truth(n, "removed", &b.Removed) },
 	})
 	b.Kind_, b.Impact = gateway.TargetKind(kind), gateway.Impact(impact)
