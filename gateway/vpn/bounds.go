@@ -39,6 +39,7 @@ const (
 	alarmPercent   = 80
 	tendEvery      = 5 * time.Second
 	ownEvery       = 5 * time.Second // the machine's addresses are read again
+	takeAgain      = 5 * time.Millisecond
 	synRetries     = 3
 	bulk           = 64 << 10 // one read of a pump
 )

@@ -69,11 +69,11 @@ func (b *slab) fill(pkt *stack.PacketBuffer) {
 			b.data = append(b.data, p...)
 		}
 		b.ends = append(b.ends, len(b.data))
-		b.reset = isReset(b.data)
-		return
+	} else {
+		network, transport := len(pkt.NetworkHeader().Slice()), len(pkt.TransportHeader().Slice())
+		b.cut(parts, network, transport, int(pkt.GSOOptions.MSS))
 	}
-	network, transport := len(pkt.NetworkHeader().Slice()), len(pkt.TransportHeader().Slice())
-	b.cut(parts, network, transport, int(pkt.GSOOptions.MSS))
+	b.reset = len(b.ends) == 1 && isReset(b.data)
 }
 
 // isReset reports whether a packet is a TCP reset without payload.

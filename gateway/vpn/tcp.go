@@ -8,7 +8,10 @@ import (
 	"net/netip"
 	"sync"
 	"syscall"
+	"time"
 
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/waiter"
@@ -117,8 +120,10 @@ func (f *flow) relay(r *tcp.ForwarderRequest, conn net.Conn) {
 	ctx, cancel := context.WithCancel(f.t.live.Context())
 	defer cancel()
 	e := &end{wq: &waiter.Queue{}}
-	ep, terr := r.CreateEndpoint(e.wq)
-	r.Complete(false)
+	if !f.onCut(func() { resetTarget(conn) }) {
+		resetTarget(conn)
+	}
+	ep, terr := f.take(r, e.wq)
 	if terr != nil { // the client has gone, or never was there
 		resetTarget(conn)
 		f.closedBy(gateway.FlowByClient)
@@ -143,6 +148,34 @@ func (f *flow) relay(r *tcp.ForwarderRequest, conn net.Conn) {
 	e.close()
 	f.t.rest()
 	f.end()
+}
+
+// take completes the client's handshake, or gives it up when the session ends:
+// its last packet would never come then.
+func (f *flow) take(r *tcp.ForwarderRequest, wq *waiter.Queue) (tcpip.Endpoint, tcpip.Error) {
+	id, proto := r.ID(), header.IPv4ProtocolNumber
+	if f.record.To.Addr().Is6() {
+		proto = header.IPv6ProtocolNumber
+	}
+	done := make(chan struct{})
+	defer close(done)
+	stop := context.AfterFunc(f.t.live.Context(), func() {
+		again := time.NewTicker(takeAgain)
+		defer again.Stop()
+		for { // it may not be registered yet
+			if ep := f.t.g.stack.FindTransportEndpoint(proto, tcp.ProtocolNumber, id, nic); ep != nil {
+				ep.Abort()
+			}
+			select {
+			case <-done:
+				return
+			case <-again.C:
+			}
+		}
+	})
+	defer stop()
+	defer r.Complete(false)
+	return r.CreateEndpoint(wq)
 }
 
 // resetTarget closes a connection without waiting, and throws away what the
