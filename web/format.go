@@ -45,7 +45,7 @@ var states = map[string][2]string{ // word: shape, tone
 	"refused": {"cross", "stop"}, "refuse": {"cross", "stop"}, "FAIL": {"cross", "stop"}, "missing": {"cross", "stop"}, "still open": {"cross", "stop"},
 	"suspended": {"gate", "stop"}, "cancelled": {"gate", "stop"}, "in force": {"gate", "stop"},
 	"shut": {"gate", "ok"}, "look at it": {"half", "wait"},
-	"to rotate": {"half", "wait"}, "rotated": {"check", "ok"}, "expires by itself": {"check", "off"}, "off the file": {"ring", "wait"}, "no suspicion": {"ring", "off"},
+	"to rotate": {"half", "wait"}, "rotated": {"check", "ok"}, "expires by itself": {"check", "off"}, "not on file": {"ring", "wait"}, "no suspicion": {"ring", "off"},
 	"low": {"bar1", "off"}, "medium": {"bar2", "wait"}, "high": {"bar3", "stop"},
 }
 

@@ -106,7 +106,7 @@ func workWord(w secrets.Work) string {
 	case secrets.WorkExpires:
 		return "expires by itself"
 	case secrets.WorkGone:
-		return "off the file"
+		return "not on file"
 	}
 	return "no suspicion"
 }

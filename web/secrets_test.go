@@ -25,7 +25,7 @@ func TestASuspensionLeadsToWhatIsToBeRotated(t *testing.T) {
 	}
 	list := func() string { return text(t, s.as("omar", http.MethodGet, "/secrets?suspension="+sus, "")) }
 	body := list()
-	for _, want := range []string{"vendor cobalt could have seen", "readonly on rtu-7", "to rotate", "owner olga", "portcullis secrets rotated rtu-7 readonly", "Off the file", "expires by itself", `href="/sessions/` + s.Sessions[4].ID} {
+	for _, want := range []string{"vendor cobalt could have seen", "readonly on rtu-7", "to rotate", "owner olga", "portcullis secrets rotated rtu-7 readonly", "not on file", "expires by itself", `href="/sessions/` + s.Sessions[4].ID} {
 		if !strings.Contains(strings.ToLower(body), strings.ToLower(want)) {
 			t.Errorf("the work-list lacks %q", want)
 		}

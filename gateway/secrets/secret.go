@@ -72,7 +72,7 @@ func (r Rotation) closes(vendor string, end time.Time) bool {
 // List is what is known of every secret.
 type List struct {
 	Since time.Time `json:"since"`
-	Items []Secret  `json:"items"`        // by target and account
+	Items []Secret  `json:"items"`        // by target and account; in a work-list those that are to be rotated first
 	Cut   time.Time `json:"cut,omitzero"` // sessions that began before were too many to be looked at; zero: all were
 }
 

@@ -1,8 +1,10 @@
 package secrets
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/portcullis/portcullis/gateway"
@@ -139,6 +141,7 @@ func (s *Service) Exposed(ctx context.Context, scope *gateway.Scope, since time.
 		}
 		w.Items = append(w.Items, x)
 	}
+	slices.SortStableFunc(w.Items, func(a, b Secret) int { return cmp.Compare(rank(a), rank(b)) })
 	return w, nil
 }
 
@@ -155,6 +158,17 @@ func (s *Service) ExposedBy(ctx context.Context, suspension string, since time.T
 	w, err := s.Exposed(ctx, &x.Scope, since)
 	w.Suspension = x.ID
 	return w, err
+}
+
+// rank puts what is still to be done first.
+func rank(x Secret) int {
+	switch x.Work {
+	case WorkOpen:
+		return 0
+	case WorkGone:
+		return 1
+	}
+	return 2
 }
 
 // suspects picks the sessions under a scope, with the part of it that the store
