@@ -27,7 +27,9 @@ type console struct {
 	target    *transports
 	key       []byte // of the recording's digests
 	count     atomic.Uint32
-	service   serviceKey // zero: a browser's
+	service   serviceKey    // zero: a browser's
+	form      *gateway.Form // the account is proven by it; nil: otherwise
+	relogin   relogin
 
 	mu        sync.Mutex
 	over      bool

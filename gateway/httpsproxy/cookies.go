@@ -83,3 +83,52 @@ func appSetCookie(line string) (name, rewritten string) {
 	}
 	return name, b.String()
 }
+
+// keep puts cookies to those that are held, or takes out what the target ends.
+func keep(held map[string]string, cookies []*http.Cookie) {
+	for _, k := range cookies {
+		if k.MaxAge < 0 || k.Value == "" {
+			delete(held, k.Name)
+			continue
+		}
+		held[k.Name] = k.Value
+	}
+}
+
+// hold takes over the cookies of a login.
+func (p *proof) hold(cookies map[string]string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held = cookies
+}
+
+// follow takes a cookie over that the target has set anew.
+func (p *proof) follow(k *http.Cookie) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	keep(p.held, []*http.Cookie{k})
+}
+
+func (p *proof) holds(name string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, ok := p.held[name]
+	return ok
+}
+
+func (p *proof) cookies() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return cookieLine(p.held)
+}
+
+func cookieLine(held map[string]string) string {
+	var b strings.Builder
+	for name, value := range held {
+		if b.Len() > 0 {
+			b.WriteString("; ")
+		}
+		b.WriteString(name + "=" + value)
+	}
+	return b.String()
+}

@@ -198,6 +198,7 @@ func sameOrigin(r *http.Request) bool {
 // carry sends the request and shows the answer.
 func (x *exchange) carry(held []byte) {
 	c := x.c
+	login := c.relogin.done.Load() // whose cookies the request will carry, or older
 	out, err := x.outgoing(held)
 	if err != nil {
 		x.failed(err)
@@ -209,7 +210,7 @@ func (x *exchange) carry(held []byte) {
 			_ = http.NewResponseController(x.w).EnableFullDuplex()
 		}
 	}
-	res, err := c.target.RoundTrip(out)
+	res, err := x.send(out, login)
 	if err != nil {
 		x.failed(err)
 		return

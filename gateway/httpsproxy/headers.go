@@ -196,7 +196,7 @@ func (c *console) setCookies(lines []string) []string {
 		}
 		if c.proof.holds(name) {
 			if k, err := http.ParseSetCookie(line); err == nil {
-				c.proof.hold(k)
+				c.proof.follow(k)
 			}
 			continue
 		}

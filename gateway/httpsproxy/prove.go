@@ -92,7 +92,8 @@ func (c *console) logIn(ctx context.Context, cred Credential) (secrets []string,
 		token, err := c.token(ctx, cred, account)
 		return []string{cred.Secret, token}, err
 	case gateway.ProofForm:
-		return c.fillIn(ctx, cred, account)
+		c.form = account.Form
+		return c.fillIn(ctx, cred, account.Form)
 	case gateway.ProofCertificate, gateway.ProofKey:
 		if cred.Certificate == nil {
 			return nil, cannot("the gateway has no certificate for it", nil)
@@ -108,7 +109,9 @@ func (p *proof) set(header, value string, until time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.header, p.value, p.until = header, value, until
-	p.names[plainName(header)] = true
+	if name := plainName(header); !p.names[name] { // requests read the map: once they do, a renewal finds it there
+		p.names[name] = true
+	}
 }
 
 // inject puts the proof on a request.

@@ -44,7 +44,7 @@ func (x *exchange) webSocket() {
 		x.failed(gateway.Invalid("websocket", "this is no handshake of RFC 6455"))
 		return
 	}
-	res, target, err := x.shake()
+	res, target, err := x.shakeIn()
 	if err != nil {
 		x.failed(err)
 		return
