@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -298,5 +299,48 @@ func TestOpenAPIHoldsQueries(t *testing.T) {
 func TestMissingRoomIsAnError(t *testing.T) {
 	if _, err := api.New(api.Config{}); err == nil || !strings.Contains(err.Error(), "api: no ") {
 		t.Errorf("New of nothing: %v", err)
+	}
+}
+
+// The description tells what a web console's target says of itself, by the
+// types that are answered and taken.
+func TestOpenAPIHoldsTargets(t *testing.T) {
+	s := newStand(t)
+	_, body := s.call("nobody", http.MethodGet, "/openapi.json", "")
+	type schema struct {
+		Ref         string `json:"$ref"`
+		Description string
+		Enum        []string
+		Properties  map[string]struct {
+			Ref         string `json:"$ref"`
+			Description string
+			Enum        []string
+			Items       map[string]any
+		}
+	}
+	doc := decoded[struct {
+		Components struct{ Schemas map[string]schema }
+	}](t, body)
+	all := doc.Components.Schemas
+	for _, name := range []string{"Target", "TargetDefine"} {
+		if p := all[name].Properties["https"]; p.Ref != "#/components/schemas/HTTPS" || p.Description == "" {
+			t.Errorf("%s.https is described as %+v", name, p)
+		}
+	}
+	for _, field := range []string{"trust", "ca", "pins", "server_name", "host", "redact"} {
+		if all["HTTPS"].Properties[field].Description == "" {
+			t.Errorf("https.%s is not described", field)
+		}
+	}
+	if got := strings.Join(all["HTTPS"].Properties["trust"].Enum, " "); got != "system ca pin" {
+		t.Errorf("https.trust is one of %q", got)
+	}
+	if got := len(all["Account"].Properties["proof"].Enum); got != 8 || all["Account"].Properties["form"].Ref != "#/components/schemas/Form" || len(all["Form"].Properties) != 10 {
+		t.Errorf("an account is described as %+v", all["Account"])
+	}
+	for _, ref := range regexp.MustCompile(`#/components/schemas/(\w+)`).FindAllStringSubmatch(body, -1) {
+		if _, ok := all[ref[1]]; !ok {
+			t.Errorf("%s is spoken of and not described", ref[1])
+		}
 	}
 }

@@ -21,11 +21,13 @@ func (s *Server) openAPI(w http.ResponseWriter, _ *http.Request) {
 		"type": str("uri"), "title": str(""), "status": map[string]any{"type": "integer"}, "detail": str(""),
 		"rule": str(""), "next": str(""),
 	}}
+	components := schemas()
+	components["Problem"] = problem
 	doc := map[string]any{
 		"openapi":    "3.1.0",
 		"info":       map[string]any{"title": "Portcullis", "version": orDev(s.cfg.Version), "license": map[string]any{"name": "Apache-2.0"}},
 		"paths":      paths,
-		"components": map[string]any{"schemas": map[string]any{"Problem": problem}},
+		"components": map[string]any{"schemas": components},
 	}
 	w.Header().Set("Content-Type", "application/json")
 	enc := json.NewEncoder(w)
@@ -40,6 +42,12 @@ func operation(rt route, path string) map[string]any {
 			"200":     map[string]any{"description": "Done"},
 			"default": map[string]any{"description": "A refusal with its rule and the next step", "content": map[string]any{"application/problem+json": map[string]any{"schema": map[string]any{"$ref": "#/components/schemas/Problem"}}}},
 		},
+	}
+	if schema, ok := answers[rt.pattern]; ok {
+		op["responses"].(map[string]any)["200"] = map[string]any{"description": "Done", "content": asJSON(schema)}
+	}
+	if schema, ok := bodies[rt.pattern]; ok {
+		op["requestBody"] = map[string]any{"required": true, "content": asJSON(schema)}
 	}
 	var params []any
 	for part := range strings.SplitSeq(path, "/") {
