@@ -96,8 +96,8 @@ func TestConsolesAreReadable(t *testing.T) {
 		want, lack []string
 	}{
 		{"olga", "/requests/req_00000000000000000000000090", []string{
-			"<b>GET, POST</b> <span class=\"small\">looking and changing", "what begins with /reports", "at most 10 MB in one request", `value="path /trends" checked`, `value="POST" checked`, "live connections",
-		}, []string{"ssh "}},
+			"<b>GET, POST</b> <span class=\"small\">looking and changing", "what begins with /reports", "at most 10 MB in one request", `data-as="paths"`, "/reports\n/trends</textarea>", `value="POST" checked`, "live connections",
+		}, []string{"ssh ", `value="path `}},
 		{"ana", "/", []string{"ops on scada-web", "A console in this browser:", `data-enter="/console/grt_00000000000000000000000090"`}, []string{"ops+scada-web", "ssh ops"}},
 		{"olga", "/targets/scada-web", []string{pinned, "whoever signed its certificate", "X-Plant-Key", "proven by header X-API-Key", "proven by form of /login"}, []string{"Pinned host keys", "/etc/portcullis"}},
 		{"root", "/targets/scada-web/edit", []string{

@@ -88,6 +88,7 @@ func funcs(now func() time.Time) template.FuncMap {
 		"sentence": func(r gateway.EndReason) string { return upper(r.Sentence()) },
 		"upper":    upper,
 		"work":     workWord,
+		"isPath":   func(word string) bool { return strings.HasPrefix(word, pathWord) },
 		"minus":    func(n int) int { return -n },
 		"add":      func(a, b int) int { return a + b },
 		"dict":     dict,

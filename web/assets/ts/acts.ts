@@ -91,7 +91,8 @@ export function collect(form: HTMLFormElement): Params {
     if (!el.name || el.matches(":disabled") || el.closest("details[data-part]:not([open])") || !wanted(form, el)) continue;
     const value = read(el);
     if (value === undefined) continue;
-    put(params, el.name.split("."), value, el.dataset.as === "list");
+    const list = el.dataset.as === "list" || el.dataset.as === "paths";
+    for (const one of el.dataset.as === "paths" ? (value as string[]) : [value]) put(params, el.name.split("."), one, list);
   }
   const [name, key] = (form.dataset.rows ?? "").split(":");
   if (name && key && params[name]) params[name] = Object.entries<Params>(params[name]).map(([k, row]) => ({ [key]: k, ...row }));
@@ -121,6 +122,8 @@ function read(el: HTMLInputElement): unknown {
       const lines = text.split("\n").map((l) => l.trim()).filter(Boolean);
       return lines.length || keep ? lines : undefined;
     }
+    case "paths": // each is an ability of its own
+      return text.split(/\s+/).filter(Boolean).map((p) => "path " + p);
     case "accounts":
       return text.split("\n").map((l) => l.trim()).filter(Boolean).map(account);
   }
