@@ -26,16 +26,17 @@ type exchange struct {
 	out  *capture.Body // account of the answer's body
 }
 
-// serve judges a request, carries it, and records both before they pass.
-func (c *console) serve(w http.ResponseWriter, r *http.Request) {
+// serve judges a request, carries it, and records both before they pass. Of a
+// WebSocket it returns what carries it from then on.
+func (c *console) serve(w http.ResponseWriter, r *http.Request) (relay func()) {
 	x := &exchange{c: c, w: w, r: r, n: c.count.Add(1)}
 	x.path, _, _ = strings.Cut(r.RequestURI, "?")
 	if x.ends(c.ch.Hold()) {
-		return
+		return nil
 	}
 	if wait, ok := c.limits.admit(c.p.c.Now()); !ok {
 		x.tooFast(wait)
-		return
+		return nil
 	}
 	held, no := x.look()
 	if no == nil {
@@ -43,16 +44,16 @@ func (c *console) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	if no != nil {
 		x.refuse(no)
-		return
+		return nil
 	}
 	if x.ends(c.record(x.request())) {
-		return
+		return nil
 	}
 	if isWebSocket(r) {
-		x.webSocket()
-		return
+		return x.webSocket()
 	}
 	x.carry(held)
+	return nil
 }
 
 func (c *console) record(r gateway.HTTPRecord) error { return c.ch.Exchange(r, nil) }

@@ -37,38 +37,44 @@ func hasToken(lines []string, token string) bool {
 }
 
 // webSocket carries the handshake, then messages until either side closes.
-func (x *exchange) webSocket() {
+// What it returns does that: it needs nothing of the request any more.
+func (x *exchange) webSocket() (relay func()) {
 	r := x.r
 	key, err := base64.StdEncoding.DecodeString(r.Header.Get("Sec-Websocket-Key"))
 	if r.Method != http.MethodGet || r.ProtoMinor < 1 || err != nil || len(key) != 16 || r.Header.Get("Sec-Websocket-Version") != "13" || r.ContentLength != 0 {
 		x.failed(gateway.Invalid("websocket", "this is no handshake of RFC 6455"))
-		return
+		return nil
 	}
 	res, target, err := x.shakeIn()
 	if err != nil {
 		x.failed(err)
-		return
+		return nil
 	}
-	defer target.conn.Close()
+	defer func() {
+		if relay == nil {
+			_ = target.conn.Close()
+		}
+	}()
 	if res.StatusCode != http.StatusSwitchingProtocols {
 		defer res.Body.Close()
 		x.answer(res)
-		return
+		return nil
 	}
 	if err := agreed(r, res); err != nil {
 		x.failed(err)
-		return
+		return nil
 	}
 	rec := gateway.HTTPRecord{Part: gateway.HTTPResponse, N: x.n, Proto: res.Proto, Status: res.StatusCode, Header: x.c.capture.Fields(res.Header)}
 	if x.ends(x.c.record(rec)) {
-		return
+		return nil
 	}
 	browser, err := x.switched(res)
 	if err != nil {
 		x.end("the browser left")
 		panic(http.ErrAbortHandler)
 	}
-	x.relay(browser, target)
+	slim := &exchange{c: x.c, n: x.n}
+	return func() { slim.relay(browser, target) }
 }
 
 // shake asks the target for the WebSocket, on a connection of its own. No

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -330,4 +331,30 @@ func FuzzFrame(f *testing.F) {
 			t.Fatalf("%+v became %+v, %v", h, again, err)
 		}
 	})
+}
+
+// TestAnIdleWebSocketHoldsNoHandler: it goes on when the server's handler has
+// returned, and ends with the session.
+func TestAnIdleWebSocketHoldsNoHandler(t *testing.T) {
+	var inside atomic.Int32
+	w := newWorld(t, echoTarget(t))
+	next := w.gw.Config.Handler
+	w.gw.Config.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		inside.Add(1)
+		defer inside.Add(-1)
+		next.ServeHTTP(rw, r)
+	})
+	w.enter()
+	c, _, err := w.dial("/ws")
+	check(t, err)
+	waitFor(t, func() bool { return inside.Load() == 0 })
+	check(t, c.Write(t.Context(), websocket.MessageText, []byte("still there")))
+	_, p, err := c.Read(t.Context())
+	if err != nil || string(p) != "still there" {
+		t.Fatalf("%q %v", p, err)
+	}
+	w.live.End(gateway.EndSuspended, "ben", "enough")
+	if _, _, err := c.Read(t.Context()); websocket.CloseStatus(err) != websocket.StatusPolicyViolation {
+		t.Errorf("after the end: %v", err)
+	}
 }
