@@ -195,9 +195,9 @@ func (r *rooms) approveAct() api.Act {
 	}
 }
 
-// openAct is the touch that opens a session: for a connection that waits, or
-// ahead as a ticket. Which of the two stands in the statement's binding, and
-// the connection's own identifier in its transport.
+// openAct is the touch that opens a session: for a connection that waits, ahead
+// as a ticket, or a tunnel for the key of its peer. Which of them stands in the
+// statement's binding, and the connection's own identifier in its transport.
 func (r *rooms) openAct() api.Act {
 	pending := &aside{} // by transport, which stands in the statement
 	return api.Act{
@@ -206,8 +206,10 @@ func (r *rooms) openAct() api.Act {
 				switch {
 				case login == nil:
 					return nil, gateway.Refused("touch", "the engineer opens it in the browser", "a session is opened by a person's touch, never by the machine")
-				case (in.Grant == "") == (in.Pending == ""):
+				case (in.Grant == "") == (in.Pending == "") || in.Peer != "" && in.Grant == "":
 					return nil, gateway.Invalid("params", "name either a grant or a waiting connection")
+				case in.Peer != "":
+					return r.access.DraftOpen(ctx, by, in.Grant, statement.BindPeer, in.Peer, login.Source, "")
 				case in.Pending == "":
 					return r.access.DraftOpen(ctx, by, in.Grant, statement.BindLogin, login.ID, login.Source, "")
 				}
@@ -231,8 +233,11 @@ func (r *rooms) openAct() api.Act {
 			if !ok {
 				return nil, gateway.Invalid("kind", "this statement opens nothing")
 			}
-			if open.Binding == statement.BindLogin {
+			switch open.Binding {
+			case statement.BindLogin:
 				return r.access.CommitTicket(ctx, s)
+			case statement.BindPeer:
+				return r.openTunnel(ctx, open, s)
 			}
 			return nil, r.identity.Deliver(pending.take(open.Transport), open.Person, s)
 		},

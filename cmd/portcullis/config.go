@@ -39,6 +39,8 @@ type Config struct {
 	Node string `yaml:"node,omitempty"`
 	// Listen says where to listen, host:port each; "off" turns one off.
 	Listen Listen `yaml:"listen"`
+	// VPN is what WireGuard tunnels need besides listen.vpn.
+	VPN VPN `yaml:"vpn,omitempty"`
 	// Store is "sqlite:" (DATA/portcullis.db), or for several nodes
 	// "postgres://user@host/database?sslmode=verify-full&sslrootcert=/path".
 	Store string `yaml:"store,omitempty"`
@@ -82,7 +84,7 @@ type Config struct {
 type Listen struct {
 	Web   string `yaml:"web,omitempty"`
 	SSH   string `yaml:"ssh,omitempty"`
-	VPN   string `yaml:"vpn,omitempty"`
+	VPN   string `yaml:"vpn,omitempty"` // UDP; one port for IPv4 and IPv6
 	Admin string `yaml:"admin,omitempty"`
 }
 
@@ -174,6 +176,8 @@ func (c *Config) fill() {
 	orElse(&c.Store, "sqlite:")
 	orElse(&c.Listen.SSH, ":2022")
 	orElse(&c.Listen.Admin, off)
+	orElse(&c.Listen.VPN, ":51820")
+	c.VPN.fill()
 	if c.plain() {
 		orElse(&c.Listen.Web, "127.0.0.1:8080")
 	} else {
@@ -218,7 +222,7 @@ func (c *Config) check() error {
 	if !filepath.IsAbs(c.Data) {
 		return fmt.Errorf("data: %q is not an absolute path", c.Data)
 	}
-	for key, addr := range map[string]string{"web": c.Listen.Web, "ssh": c.Listen.SSH, "admin": c.Listen.Admin} {
+	for key, addr := range map[string]string{"web": c.Listen.Web, "ssh": c.Listen.SSH, "vpn": c.Listen.VPN, "admin": c.Listen.Admin} {
 		if addr == off {
 			continue
 		}
@@ -232,7 +236,7 @@ func (c *Config) check() error {
 	if *c.Drain < 0 || *c.Drain > maxDrain {
 		return fmt.Errorf("drain: %s is not between 0s and %s", *c.Drain, maxDrain)
 	}
-	for _, check := range []func() error{c.checkStore, c.checkNodes, c.checkLater, c.Restore.check, c.Redis.check, c.checkTLS, c.checkProviders} {
+	for _, check := range []func() error{c.checkStore, c.checkNodes, c.checkLater, c.Restore.check, c.Redis.check, c.checkVPN, c.checkTLS, c.checkProviders} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -291,8 +295,6 @@ func (c *Config) checkLater() error {
 	switch {
 	case !strings.HasPrefix(c.Recordings, "file:///"):
 		return fmt.Errorf("recordings: %q is not carried by this version; file:///absolute/path is", c.Recordings)
-	case c.Listen.VPN != "" && c.Listen.VPN != off:
-		return errors.New("listen.vpn: tunnels are not carried by this version; leave it empty")
 	case c.Retention != "":
 		return errors.New("retention: this version keeps everything; leave it empty")
 	case len(c.Notify) > 0:

@@ -9,6 +9,7 @@ type demoCmd struct {
 	Nodes int    `help:"How many nodes: 1, or 3 that share a PostgreSQL and a Redis of their own." enum:"1,3" default:"1"`
 	Web   string `help:"Where to serve the pages." default:"127.0.0.1:8080"`
 	SSH   string `help:"Where to answer ssh." default:"127.0.0.1:2022"`
+	VPN   string `help:"Where to answer WireGuard, UDP; off for no tunnels." default:"127.0.0.1:51820"`
 }
 
 // The people and vendors of the sample plant. Names are invented.
@@ -46,7 +47,7 @@ func (d *demoCmd) Run(r *run) error {
 	if data == "" {
 		data = "portcullis-demo"
 	}
-	p, err := d.plant(r.ctx, data, d.Web, d.SSH, r.errOut)
+	p, err := d.plant(r.ctx, data, Listen{Web: d.Web, SSH: d.SSH, VPN: d.VPN}, r.errOut)
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ func (d *demoCmd) check(s *story) error {
 	}
 	c := &check{story: s}
 	if err := c.play(scene{"start the plant", func() (string, error) {
-		if c.plant, err = d.plant(s.ctx, filepath.Join(s.dir, "data"), web[0], "127.0.0.1:0", s.errOut); err != nil {
+		if c.plant, err = d.plant(s.ctx, filepath.Join(s.dir, "data"), Listen{Web: web[0], SSH: "127.0.0.1:0", VPN: "127.0.0.1:0"}, s.errOut); err != nil {
 			return "", err
 		}
 		return fmt.Sprintf("%d targets, gateway on %s", len(c.plant.targets), c.plant.cfg.URL), nil

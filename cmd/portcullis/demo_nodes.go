@@ -59,7 +59,7 @@ func newNodes(ctx context.Context, dir string, n int, web, ssh string, lease tim
 	}
 	p.url = "http://localhost:" + port
 	for i := range n {
-		node := &demoNode{name: fmt.Sprintf("node-%d", i+1), listen: Listen{Web: off, SSH: free[3*i+1], Admin: free[3*i+2]}}
+		node := &demoNode{name: fmt.Sprintf("node-%d", i+1), listen: Listen{Web: off, SSH: free[3*i+1], VPN: off, Admin: free[3*i+2]}}
 		if i == 0 {
 			node.listen.Web, node.listen.SSH = web, ssh
 		}

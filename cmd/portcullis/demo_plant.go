@@ -34,7 +34,7 @@ type plant struct {
 
 // plant starts the targets and joins the gateway; it does not serve yet.
 // Everything is kept in data: a second start goes on where the first ended.
-func (d *demoCmd) plant(ctx context.Context, data, web, ssh string, errOut io.Writer) (_ *plant, err error) {
+func (d *demoCmd) plant(ctx context.Context, data string, at Listen, errOut io.Writer) (_ *plant, err error) {
 	if data, err = filepath.Abs(data); err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func (d *demoCmd) plant(ctx context.Context, data, web, ssh string, errOut io.Wr
 		}
 		p.stop()
 	}()
-	if err := p.configure(web, ssh); err != nil {
+	if err := p.configure(at); err != nil {
 		return nil, err
 	}
 	p.cfg.Drain = new(time.Duration) // Ctrl-C stops everything
@@ -86,7 +86,7 @@ func (p *plant) stop() {
 }
 
 // configure writes the demo's configuration at the first start.
-func (p *plant) configure(web, ssh string) error {
+func (p *plant) configure(at Listen) error {
 	path := filepath.Join(p.data, "portcullis.yaml")
 	cfg, err := LoadConfig(path)
 	if err == nil {
@@ -100,12 +100,12 @@ func (p *plant) configure(web, ssh string) error {
 	if err != nil {
 		return err
 	}
-	_, port, err := net.SplitHostPort(web)
+	_, port, err := net.SplitHostPort(at.Web)
 	if err != nil {
-		return usagef("--web %q is not host:port", web)
+		return usagef("--web %q is not host:port", at.Web)
 	}
 	raw, err := yaml.Marshal(map[string]any{
-		"url": "http://localhost:" + port, "apps_domain": "localhost", "data": p.data, "node": "demo", "listen": map[string]string{"web": web, "ssh": ssh},
+		"url": "http://localhost:" + port, "apps_domain": "localhost", "data": p.data, "node": "demo", "listen": at,
 		"roots": []string{machineRoot(keys)}, "recordings_reserve_mib": 1,
 	})
 	if err != nil {

@@ -198,7 +198,7 @@ func TestProbesSeeAnOpenGate(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := &check{story: &story{run: &run{ctx: ctx, out: io.Discard, errOut: io.Discard}, dir: dir}}
-	if c.plant, err = new(demoCmd).plant(ctx, filepath.Join(dir, "data"), web[0], "127.0.0.1:0", io.Discard); err != nil {
+	if c.plant, err = new(demoCmd).plant(ctx, filepath.Join(dir, "data"), Listen{Web: web[0], SSH: "127.0.0.1:0", VPN: off}, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	serving, stop := context.WithCancel(ctx)

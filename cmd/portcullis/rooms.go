@@ -27,6 +27,7 @@ import (
 	"github.com/portcullis/portcullis/gateway/store"
 	"github.com/portcullis/portcullis/gateway/store/sqlite"
 	"github.com/portcullis/portcullis/gateway/trust"
+	"github.com/portcullis/portcullis/gateway/vpn"
 	"github.com/portcullis/portcullis/policy"
 )
 
@@ -57,6 +58,7 @@ type rooms struct {
 	redis      *redis.Bus        // nil for one node
 	peers      *handover.Peers   // nil for one node
 	consoles   *httpsproxy.Proxy // nil: no domain for them; set when the listeners are joined
+	tunnels    *vpn.Gateway      // nil: listen.vpn is off; set when the listeners are joined
 
 	closers []func() error
 }

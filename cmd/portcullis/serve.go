@@ -119,6 +119,9 @@ func newGateway(ctx context.Context, cfg Config, log *slog.Logger) (_ *gatewayd,
 	if err := g.joinConsoles(); err != nil {
 		return nil, err
 	}
+	if err := g.joinTunnels(); err != nil {
+		return nil, err
+	}
 	if err := g.joinPages(); err != nil {
 		return nil, err
 	}
@@ -211,6 +214,9 @@ func (g *gatewayd) serve(ctx context.Context, ready func()) (err error) {
 	}
 	if g.consoles != nil {
 		keepers.Go(func() error { g.consoles.Run(inner); return nil })
+	}
+	if g.tunnels != nil {
+		keepers.Go(func() error { return named("vpn", g.tunnels.Run(inner)) })
 	}
 	listeners, lctx := errgroup.WithContext(context.WithoutCancel(ctx))
 	listeners.Go(func() error { return g.leave(ctx, lctx) })

@@ -34,6 +34,7 @@ type Gateway struct {
 	Data   string
 	URL    string // http://localhost:PORT
 	SSH    string // localhost:port; the host certificate is for that name
+	VPN    string // 127.0.0.1:port, UDP
 	Admin  string // http://host:port, of health and metrics
 	Web    string // host:port that the pages listen on
 
@@ -62,10 +63,14 @@ func NewGateway(bin, dir, extra string) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
+	vpn, err := FreeAddr()
+	if err != nil {
+		return nil, err
+	}
 	_, port, _ := strings.Cut(web, ":")
 	_, sshPort, _ := strings.Cut(ssh, ":")
-	g := &Gateway{Web: web, Admin: "http://" + admin, Bin: bin, Dir: dir, Config: filepath.Join(dir, "portcullis.yaml"), Data: filepath.Join(dir, "data"), URL: "http://localhost:" + port, SSH: "localhost:" + sshPort}
-	g.extra = fmt.Sprintf("node: node-1\nlisten:\n  web: %s\n  ssh: %s\n  admin: %s\n%s", web, ssh, admin, extra)
+	g := &Gateway{Web: web, Admin: "http://" + admin, Bin: bin, Dir: dir, Config: filepath.Join(dir, "portcullis.yaml"), Data: filepath.Join(dir, "data"), URL: "http://localhost:" + port, SSH: "localhost:" + sshPort, VPN: vpn}
+	g.extra = fmt.Sprintf("node: node-1\nlisten:\n  web: %s\n  ssh: %s\n  vpn: %s\n  admin: %s\n%s", web, ssh, vpn, admin, extra)
 	if !strings.Contains(extra, "drain:") {
 		g.extra += "drain: 0s\n"
 	}

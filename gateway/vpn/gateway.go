@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime/debug"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,7 +56,7 @@ type Config struct {
 	Node     string
 	Key      Key    // private, of this node alone
 	Listen   string // UDP, host:port; the port may be 0
-	Endpoint string // host:port that clients are told
+	Endpoint string // host:port that clients are told; port 0: the one that is listened on
 	// Prefix4 and Prefix6 hold the tunnels' inner addresses, this node's slice
 	// of them; the first host of each is the gateway itself. All is every
 	// node's: nothing in it is ever reached through a tunnel.
@@ -115,6 +116,9 @@ func New(c Config) (*Gateway, error) {
 	if g.dev, err = g.wireguard(); err != nil {
 		g.stack.Close()
 		return nil, fmt.Errorf("listen for WireGuard on %q: %w", c.Listen, err)
+	}
+	if host, port, err := net.SplitHostPort(c.Endpoint); err == nil && port == "0" {
+		g.c.Endpoint = net.JoinHostPort(host, strconv.Itoa(g.Port()))
 	}
 	g.public, err = publicOf(c.Key)
 	return g, err

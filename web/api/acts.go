@@ -38,10 +38,12 @@ type (
 		Request string       `json:"request"`
 		Terms   *TermsParams `json:"terms,omitempty"`
 	}
-	// OpenParams are those of session.open: a ticket under a grant, or the
-	// touch for a connection that waits. One of the two is set.
+	// OpenParams are those of session.open: a ticket under a grant, a tunnel
+	// under a grant where Peer is set, or the touch for a connection that waits.
+	// Either Grant or Pending is set. Commit answers a tunnel's vpn.Tunnel.
 	OpenParams struct {
 		Grant   string `json:"grant,omitempty"`
+		Peer    string `json:"peer,omitempty"` // WireGuard public key, base64
 		Pending string `json:"pending,omitempty"`
 	}
 	// SuspendParams are those of suspend. Commit answers the gateway.Suspension
