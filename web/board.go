@@ -90,7 +90,7 @@ func (s *Server) session(v *visit) error {
 	}
 	return s.show(v, "session", "Session on "+x.Target, map[string]any{
 		"Watchers": watchers, "MayFreeze": api.Holds(v.who.Person, api.EndSession),
-		"X": x, "Over": over, "Away": s.cfg.API.Away(x), "MayEnd": !over && (x.Person == v.who.Person.Name || api.Holds(v.who.Person, api.EndSession)), "MaySee": api.Holds(v.who.Person, api.Review),
+		"X": x, "Tunnel": s.tunnelOf(x), "Over": over, "Away": s.cfg.API.Away(x), "MayEnd": !over && (x.Person == v.who.Person.Name || api.Holds(v.who.Person, api.EndSession)), "MaySee": api.Holds(v.who.Person, api.Review),
 	})
 }
 

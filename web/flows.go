@@ -1,6 +1,7 @@
 package web
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/portcullis/portcullis/gateway"
@@ -62,11 +63,11 @@ func barOf(f recording.TunnelFlow, length time.Duration, live bool) *bar {
 }
 
 // flowTo words where a flow went; an echo has no port.
-func flowTo(f gateway.NetworkFlow) string {
-	if f.Protocol == gateway.FlowICMP {
-		return f.To.Addr().String()
+func flowTo(p gateway.FlowProtocol, to netip.AddrPort) string {
+	if p == gateway.FlowICMP {
+		return to.Addr().String()
 	}
-	return f.To.String()
+	return to.String()
 }
 
 // endedBy words who ended a flow.

@@ -105,6 +105,8 @@ type Config struct {
 	Terminals *terminal.Desk
 	// Consoles opens HTTPS targets; nil: this gateway has no domain for them.
 	Consoles Consoles
+	// Tunnels tells how WireGuard tunnels are; nil: this gateway carries none.
+	Tunnels Tunnels
 	HostCA   string // its SSH host authority as a line of authorized_keys; empty: the pages show no jump
 	// Certificates shows SSH certificates; nil: none is issued here.
 	Certificates Certificates

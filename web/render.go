@@ -27,6 +27,7 @@ type view struct {
 	Data    any
 	Wasm    bool   // the page plays recordings
 	Xterm   bool   // the page is a terminal
+	Tunnel  bool   // the page opens a tunnel
 	Refresh string // the page goes on there by itself
 	Done    string // what was just done, in a sentence
 	Wide    bool   // the page uses the whole width
@@ -38,6 +39,7 @@ type view struct {
 	Player  string
 	Styles  string // of the player or the terminal
 	Term    string // script of the terminal
+	Peer    string // script of the tunnel
 	Icon    string
 	Node    string
 	Version string
@@ -105,6 +107,9 @@ func (s *Server) dress(v *visit, d *view) {
 	}
 	if d.Xterm {
 		d.Term, d.Styles = s.assets.url("terminal.js"), s.assets.url("terminal.css")
+	}
+	if d.Tunnel {
+		d.Peer = s.assets.url("tunnel.js")
 	}
 	if d.Done == "" {
 		d.Done = dones[v.URL.Query().Get("done")]

@@ -96,6 +96,7 @@ var entries = []entry{
 	{"GET /inbox", staff, api.Approve, (*Server).inbox},
 
 	{"POST /console/{grant}", signedIn, api.Ask, (*Server).openConsole},
+	{"GET /tunnel/{grant}", signedIn, api.Ask, (*Server).tunnelPage},
 	{"GET /terminal/{grant}", signedIn, api.Ask, (*Server).terminalPage},
 	{"GET /terminal/{grant}/socket", signedIn, api.Ask, (*Server).terminalSocket},
 

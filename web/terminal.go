@@ -40,15 +40,9 @@ func (s *Server) terminalPage(v *visit) error {
 	if err != nil {
 		return err
 	}
-	title := ""
-	targets, err := s.rooms.Directory.Targets(v.Context())
+	title, err := s.titleOf(v, g.Target)
 	if err != nil {
 		return err
-	}
-	for _, t := range api.VisibleTargets(v.who, targets) {
-		if t.Name == g.Target {
-			title = t.Title
-		}
 	}
 	s.render(v, http.StatusOK, "terminal", view{Title: g.Account + " on " + g.Target, Wide: true, Xterm: true, Data: map[string]any{
 		"Grant": g, "Title": title, "Over": g.State != gateway.GrantOpen || !s.now().Before(g.To), "SSH": s.ssh,

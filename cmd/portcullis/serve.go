@@ -159,7 +159,7 @@ func (g *gatewayd) joinPages() (err error) {
 	if err != nil {
 		return err
 	}
-	g.pages, err = web.New(web.Config{API: g.api, Identity: shownIdentity{g.identity}, Certificates: certificates{g}, URL: g.cfg.URL, SSH: g.sshAddress(), Terminals: g.desk, Consoles: g.openers(), HostCA: line(g.keys.HostCAPublic()), Node: g.cfg.Node, Secure: !g.cfg.plain(), Now: time.Now})
+	g.pages, err = web.New(web.Config{API: g.api, Identity: shownIdentity{g.identity}, Certificates: certificates{g}, URL: g.cfg.URL, SSH: g.sshAddress(), Terminals: g.desk, Consoles: g.openers(), Tunnels: g.shownTunnels(), HostCA: line(g.keys.HostCAPublic()), Node: g.cfg.Node, Secure: !g.cfg.plain(), Now: time.Now})
 	return err
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/portcullis/portcullis/gateway/session"
 	"github.com/portcullis/portcullis/gateway/statement"
 	"github.com/portcullis/portcullis/gateway/vpn"
+	"github.com/portcullis/portcullis/web"
 )
 
 // The joints of tunnels: package vpn between its UDP socket, the pages and the
@@ -88,6 +89,14 @@ func (r *rooms) openTunnel(ctx context.Context, open *statement.Open, touch stat
 	return r.tunnels.Open(ctx, vpn.Entering{
 		Person: gateway.Person{Name: open.Person, Vendor: open.Vendor}, Grant: open.Grant, PublicKey: open.Transport, Touch: touch, Source: open.Source,
 	})
+}
+
+// shownTunnels are what the pages show tunnels by; nil: this gateway has none.
+func (g *gatewayd) shownTunnels() web.Tunnels {
+	if g.tunnels == nil {
+		return nil
+	}
+	return g.tunnels
 }
 
 // tunnelSessions is session as package vpn asks for it.

@@ -20,6 +20,7 @@ var entries = []api.EntryPoint{
 	{InputPath: "assets/ts/app.ts", OutputPath: "app"},
 	{InputPath: "assets/ts/player.ts", OutputPath: "player"},
 	{InputPath: "assets/ts/terminal.ts", OutputPath: "terminal"},
+	{InputPath: "assets/ts/tunnel.ts", OutputPath: "tunnel"},
 	{InputPath: "assets/css/app.css", OutputPath: "app"},
 	{InputPath: "assets/css/player.css", OutputPath: "player"},
 	{InputPath: "assets/css/terminal.css", OutputPath: "terminal"},
@@ -42,7 +43,7 @@ func run(dir string) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{"asciinema-player", "@xterm"} {
+	for _, name := range []string{"asciinema-player", "@xterm", "qrcode-generator"} {
 		if _, err := os.Stat(filepath.Join(root, "node_modules", name)); err != nil {
 			return errors.New("the npm packages are not there; run `npm ci` in " + dir + " first")
 		}
