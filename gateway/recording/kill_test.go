@@ -46,7 +46,7 @@ func writeUntilKilled(dir string) {
 	die(err)
 	f, err := r.Channel(2, gateway.Channel{Kind: gateway.ChannelForward, To: "hist:5432"})
 	die(err)
-	p, err := r.Channel(3, gateway.Channel{Kind: "tunnel"})
+	p, err := r.Channel(3, gateway.Channel{Kind: gateway.ChannelTunnel})
 	die(err)
 	for a := (acknowledged{}); ; {
 		n := 1 + rand.IntN(9000)

@@ -136,6 +136,23 @@ func TestFlowsAreBounded(t *testing.T) {
 	}
 }
 
+// What has not ended is held in bounded memory: the oldest is given up as far
+// as it was told.
+func TestFlowsThatNeverEndAreGivenUp(t *testing.T) {
+	var told []uint64
+	teller := NewFlowTeller(func(f TunnelFlow) error { told = append(told, f.N); return nil })
+	for n := range uint64(maxOpenFlows + 3) {
+		must(t, teller.Take(time.Second, flowTo(n+1, "10.0.0.5:22")))
+	}
+	if !slices.Equal(told, []uint64{1, 2, 3}) {
+		t.Errorf("given up: %v", told)
+	}
+	must(t, teller.Finish(""))
+	if len(told) != maxOpenFlows+3 {
+		t.Errorf("%d flows are told", len(told))
+	}
+}
+
 func TestFlowLines(t *testing.T) {
 	clock := newClock()
 	v := openVault(t, filepath.Join(t.TempDir(), "recordings"), at(clock))

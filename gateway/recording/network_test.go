@@ -13,7 +13,7 @@ import (
 // tunnel begins the one channel of a network session.
 func tunnel(t testing.TB, r *Recorder) *Channel {
 	t.Helper()
-	c, err := r.Channel(0, gateway.Channel{Kind: "tunnel"})
+	c, err := r.Channel(0, gateway.Channel{Kind: gateway.ChannelTunnel})
 	must(t, err)
 	return c
 }
@@ -92,6 +92,26 @@ func TestPacketsAllocateNothingEach(t *testing.T) {
 	must(t, c.Packets(batch))
 	if n := testing.AllocsPerRun(200, func() { must(t, c.Packets(batch)) }); n > float64(len(batch)/10) {
 		t.Errorf("%v allocations for a batch of %d", n, len(batch))
+	}
+}
+
+// BenchmarkPackets is the way of a batch of 128 packets of 1420 bytes, as a
+// tunnel's reader hands them over.
+func BenchmarkPackets(b *testing.B) {
+	for name, n := range map[string]int{"headers": 52, "full": 1420} {
+		b.Run(name, func(b *testing.B) {
+			v := openVault(b, filepath.Join(b.TempDir(), "recordings"))
+			c := tunnel(b, start(b, v, "ses_1"))
+			batch := make([]gateway.Packet, 128)
+			for i := range batch {
+				batch[i] = gateway.Packet{In: i%2 == 0, Length: 1420, Data: patternAt(i, n)}
+			}
+			b.SetBytes(128 * 1420)
+			b.ReportAllocs()
+			for b.Loop() {
+				must(b, c.Packets(batch))
+			}
+		})
 	}
 }
 

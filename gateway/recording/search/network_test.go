@@ -13,7 +13,7 @@ import (
 func TestSearchFindsFlowsOfATunnel(t *testing.T) {
 	w := newWorld(t)
 	s := w.start("ses_1")
-	c := s.channel(gateway.Channel{Kind: "tunnel"})
+	c := s.channel(gateway.Channel{Kind: gateway.ChannelTunnel})
 	to := netip.MustParseAddrPort("10.9.8.7:502")
 	for _, f := range []gateway.NetworkFlow{
 		{N: 1, Protocol: gateway.FlowTCP, To: to, Name: "plc-needle", Verdict: gateway.FlowOpen},
