@@ -184,6 +184,15 @@ func (*peopleCmd) Run(r *run) error {
 	})
 }
 
+type servicesCmd struct{}
+
+// Run lists service accounts.
+func (*servicesCmd) Run(r *run) error {
+	return list(r, "/services", nil, "No service accounts.", []string{"SERVICE", "STATE", "OF", "OWNER", "KEY", "TITLE"}, func(p gateway.Person) []string {
+		return []string{p.Name, string(p.State), p.Vendor, p.Service.Owner, p.Service.Pin(), p.Title}
+	})
+}
+
 type targetsCmd struct{}
 
 // Run lists targets.

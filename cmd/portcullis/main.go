@@ -48,6 +48,7 @@ type cli struct {
 	Vendors  vendorsCmd  `cmd:"" help:"List vendors."`
 	Targets  targetsCmd  `cmd:"" help:"List targets."`
 	People   peopleCmd   `cmd:"" help:"List people."`
+	Services servicesCmd `cmd:"" help:"List service accounts, the vendors' machines."`
 
 	Recordings recordingsCmd `cmd:"" help:"List recordings."`
 	Recording  recordingCmd  `cmd:"" help:"Play, export or search recordings."`

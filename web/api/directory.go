@@ -69,6 +69,22 @@ func (s *Server) people(c call) (any, error) {
 	return page(all, len(all)+1, func(p gateway.Person) string { return p.Name }), err
 }
 
+// services lists the service accounts: to whoever sees all, or those that the
+// caller answers for.
+func (s *Server) services(c call) (any, error) {
+	all, err := s.cfg.Directory.People(c.Context())
+	if err != nil {
+		return nil, err
+	}
+	var shown []gateway.Person
+	for _, p := range all {
+		if p.Service != nil && (p.Service.Owner == c.who.Person.Name || Sees(c.who, "", "service account", p.Name) == nil) {
+			shown = append(shown, p)
+		}
+	}
+	return page(shown, len(shown)+1, func(p gateway.Person) string { return p.Name }), nil
+}
+
 func (s *Server) person(c call) (any, error) {
 	name := c.PathValue("name")
 	if err := Sees(c.who, name, "person", name); err != nil {

@@ -83,6 +83,7 @@ var routes = []route{
 	{"GET /vendors", "List vendors", (*Server).vendors},
 	{"GET /vendors/{name}", "Show a vendor", (*Server).vendor},
 	{"GET /people", "List people", (*Server).people},
+	{"GET /services", "List service accounts", (*Server).services},
 	{"GET /people/{name}", "Show a person", (*Server).person},
 	{"GET /targets", "List targets", (*Server).targets},
 	{"GET /targets/{name}", "Show a target", (*Server).target},
