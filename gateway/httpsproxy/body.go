@@ -51,7 +51,7 @@ func (t *tally) record(p []byte) error {
 		t.toldBytes, t.toldAt = t.acc.Bytes(), time.Now()
 		return t.c.ch.Exchange(gateway.HTTPRecord{Part: t.part, N: t.n, Redacted: redacted}, keep)
 	}
-	if err := t.c.live.Context().Err(); err != nil { // nothing is recorded that would say so
+	if err := t.c.ch.Passes(); err != nil {
 		return errOver
 	}
 	if now := time.Now(); t.acc.Bytes()-t.toldBytes >= progressBytes || now.Sub(t.toldAt) >= progressTime {

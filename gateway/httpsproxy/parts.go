@@ -97,6 +97,9 @@ type Channel interface {
 	Exchange(r gateway.HTTPRecord, body []byte) error
 	// Exchanges is Exchange for parts of the target's side that pass together.
 	Exchanges(pieces ...gateway.HTTPPiece) error
+	// Passes says whether a piece may pass that Exchange is not called for. An
+	// error means that the session is ending.
+	Passes() error
 	// Carried counts bytes of bodies and messages that pass: from the engineer,
 	// and to him.
 	Carried(in, out int)

@@ -136,6 +136,8 @@ func (c *fakeChannel) Hold() error {
 	return context.Cause(c.live.ctx)
 }
 
+func (c *fakeChannel) Passes() error { return context.Cause(c.live.ctx) }
+
 func (c *fakeChannel) Exit(*uint32, string) {}
 
 func (c *fakeChannel) of(part gateway.HTTPPart) []gateway.HTTPRecord {

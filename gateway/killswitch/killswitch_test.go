@@ -36,6 +36,9 @@ func TestSuspend(t *testing.T) {
 	if got := w.names(); !slices.Equal(got, []audit.Name{audit.Suspended, audit.SuspensionReport}) {
 		t.Errorf("events = %v", got)
 	}
+	if !slices.Equal(w.ses.hushes, []int{1}) || w.ses.hushing != 0 {
+		t.Errorf("hushed %v, %d still", w.ses.hushes, w.ses.hushing)
+	}
 	if kept, err := w.k.Suspension(t.Context(), sus.ID); err != nil || kept.Report == nil || kept.By != "rita" {
 		t.Errorf("kept = %+v, %v", kept, err)
 	}
@@ -68,6 +71,9 @@ func TestSuspendRefuses(t *testing.T) {
 		w.store.down = errors.New("locked")
 		if _, err := w.k.Suspend(t.Context(), signed); err == nil || len(w.ses.Live()) != 2 {
 			t.Errorf("got %v; durable before it is loud", err)
+		}
+		if !slices.Equal(w.ses.hushes, []int{1}) || w.ses.hushing != 0 {
+			t.Errorf("hushed %v, %d still", w.ses.hushes, w.ses.hushing)
 		}
 		w.store.down = nil
 	})

@@ -39,9 +39,11 @@ type Chain interface {
 
 // Sessions is what the gate ends; *session.Manager is one. EndAll and HoldAll
 // answer with what was measured. PutOff keeps the ends from being sealed and
-// written until release is called.
+// written until release is called; Hush holds what passes in consoles, for a
+// second at most.
 type Sessions interface {
 	PutOff() (release func())
+	Hush(match func(gateway.Session) bool) (release func())
 	Live() []gateway.Session
 	EndAll(match func(gateway.Session) bool, cause *gateway.Ended) []gateway.ClosedSession
 	HoldAll(ctx context.Context, match func(gateway.Session) bool, by, word string) []gateway.ClosedSession

@@ -91,6 +91,9 @@ func (s *Service) suspend(ctx context.Context, signed statement.Signed, also fun
 	if checked.Statement.Signer == statement.Machine && body.For != "" {
 		sus.By = body.For
 	}
+	if sus.Mode == gateway.ModeCut || sus.Mode == "" { // what it ends makes way for it
+		defer s.sessions.Hush(meant(sus, s.now()))()
+	}
 	report, err := s.order(ctx, sus, signed, also)
 	if err != nil {
 		return gateway.Suspension{}, err
@@ -198,16 +201,12 @@ func (s *Service) closeHere(ctx context.Context, sus gateway.Suspension) gateway
 	n := gateway.NodeReport{Node: s.node, Answered: true, Clock: gateway.Instant(now)}
 	before := s.liveUnder(sus.Scope)
 	n.LiveBefore = len(before)
-	meant := func(l gateway.Session) bool {
-		_, excepted := sus.Excepted(l.ID, now)
-		return !excepted && sus.Scope.Covers(l.Reach())
-	}
 	switch sus.Mode {
 	case gateway.ModeFreeze:
-		n.Sessions = s.sessions.HoldAll(ctx, meant, sus.By, "")
+		n.Sessions = s.sessions.HoldAll(ctx, meant(sus, now), sus.By, "")
 	case gateway.ModeDrain, gateway.ModeNoNew:
 	default:
-		n.Sessions = s.sessions.EndAll(meant, suspended(sus.ID))
+		n.Sessions = s.sessions.EndAll(meant(sus, now), suspended(sus.ID))
 	}
 	n.LiveBefore = max(n.LiveBefore, len(n.Sessions))
 	byMethod(n.Sessions)
@@ -224,6 +223,14 @@ func (s *Service) closeHere(ctx context.Context, sus gateway.Suspension) gateway
 		n.Sessions = append(n.Sessions, gateway.ClosedSession{Session: l.ID, Person: l.Person, Target: l.Target, Protocol: l.Protocol, Fate: fate})
 	}
 	return n
+}
+
+// meant are the sessions that an order is for.
+func meant(sus gateway.Suspension, now time.Time) func(gateway.Session) bool {
+	return func(l gateway.Session) bool {
+		_, excepted := sus.Excepted(l.ID, now)
+		return !excepted && sus.Scope.Covers(l.Reach())
+	}
 }
 
 // spare sees to a session that the order itself leaves, and says how; "" is

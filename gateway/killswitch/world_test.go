@@ -256,6 +256,8 @@ type sessions struct {
 	mu        sync.Mutex
 	live      []gateway.Session
 	stuck     bool
+	hushes    []int // how many sessions each Hush was for
+	hushing   int   // Hushes that were not released
 	ends      []gateway.EndReason
 	held      []string
 	shortened map[string]time.Time
@@ -298,6 +300,23 @@ func (s *sessions) ClockOff(by time.Duration) {
 	s.ahead = by
 }
 func (s *sessions) PutOff() func() { return func() {} }
+
+func (s *sessions) Hush(match func(gateway.Session) bool) func() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, l := range s.live {
+		if match(l) {
+			n++
+		}
+	}
+	s.hushes, s.hushing = append(s.hushes, n), s.hushing+1
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.hushing--
+	}
+}
 
 func (s *sessions) EndAll(match func(gateway.Session) bool, cause *gateway.Ended) []gateway.ClosedSession {
 	s.mu.Lock()

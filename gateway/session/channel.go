@@ -129,12 +129,23 @@ func (c *Channel) Exchanges(pieces ...gateway.HTTPPiece) error {
 
 func (c *Channel) exchange(r *gateway.HTTPRecord, write func() error) error {
 	l := c.l
+	l.hush()
 	l.touched()
 	if err := c.record(write); err != nil {
 		return err
 	}
 	if r.Refused != "" {
 		l.refuse(context.WithoutCancel(l.ctx), "request", r.Refused, r.Rule)
+	}
+	return nil
+}
+
+// Passes says whether a piece may pass of which nothing is kept. An error means
+// that the session is ending.
+func (c *Channel) Passes() error {
+	c.l.hush()
+	if c.l.halted() {
+		return c.l.alive()
 	}
 	return nil
 }

@@ -45,10 +45,11 @@ type Live struct {
 	refusals      atomic.Int32
 	alarms, roams atomic.Int32
 	channels      atomic.Uint32
-	sweep         atomic.Pointer[sweep] // the first that took it; nil: none
-	swept         sockets               // of that sweep until it is over, then of run
-	socketsClosed chan struct{}         // closed by run when every closer has returned
-	done          chan struct{}         // closed by run when sealed and written
+	hushed        atomic.Pointer[chan struct{}] // closed when it is over; nil: it is not
+	sweep         atomic.Pointer[sweep]         // the first that took it; nil: none
+	swept         sockets                       // of that sweep until it is over, then of run
+	socketsClosed chan struct{}                 // closed by run when every closer has returned
+	done          chan struct{}                 // closed by run when sealed and written
 
 	mu       sync.Mutex
 	stopped  bool // nothing attaches any more
