@@ -80,7 +80,7 @@ func (w *web) streamed(ctx context.Context, k streamKind, kept *http.Client, s *
 	if err != nil {
 		return nil, err
 	}
-	res, err := kept.Do(r) //nolint:bodyclose // leave cancels it
+	res, err := kept.Do(r) // leave cancels it
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ func Abort(c net.Conn) {
 // Takes reports whether the socket takes a short write at once.
 func Takes(c net.Conn) (yes bool) {
 	control(c, func(fd int) {
-		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}} //nolint:gosec // a descriptor
+		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
 		n, err := unix.Poll(p, 0)
 		yes = err == nil && n == 1 && p[0].Revents == unix.POLLOUT
 	})
