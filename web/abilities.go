@@ -58,6 +58,9 @@ func eachAbility(a gateway.Abilities) []ability {
 	if len(a.Methods) > 0 {
 		words = ofConsole
 	}
+	if len(a.Flows) > 0 {
+		words = ofNetwork
+	}
 	list := a.List()
 	all := make([]ability, len(list))
 	for i, w := range list {

@@ -29,6 +29,7 @@ type askForm struct {
 	Boxes    []ability
 	Forwards string // one host:port a line, as typed
 	Console  consoleAsk
+	Network  networkAsk
 	Start    string
 	Hours    string
 	More     string // hours of an extension
@@ -94,16 +95,23 @@ func (s *Server) askForm(v *visit, q url.Values) (*askForm, error) {
 
 // Kind is that of the target that was chosen: which abilities the form offers.
 func (d *askForm) Kind() gateway.TargetKind {
-	if d.Chosen != nil && d.Chosen.Kind == gateway.KindHTTPS {
-		return gateway.KindHTTPS
+	if d.Chosen != nil {
+		return d.Chosen.Kind
 	}
 	return gateway.KindSSH
 }
 
 // ask puts together what is asked for.
 func (d *askForm) ask() error {
-	if d.Kind() == gateway.KindHTTPS {
-		list, err := d.Console.abilities()
+	var others func() ([]string, error)
+	switch d.Kind() {
+	case gateway.KindHTTPS:
+		others = d.Console.abilities
+	case gateway.KindNetwork:
+		others = d.Network.abilities
+	}
+	if others != nil {
+		list, err := others()
 		if err != nil {
 			return err
 		}
@@ -121,7 +129,7 @@ func (d *askForm) ask() error {
 func (d *askForm) read(q url.Values) {
 	plain := func(key string) string { return strings.ReplaceAll(q.Get(key), "\r\n", "\n") }
 	d.In = api.AskInput{Target: q.Get("target"), Account: q.Get("account"), Abilities: slices.Clone(q["ability"]), Reason: plain("reason"), Ticket: q.Get("ticket")}
-	d.Console = readConsole(q)
+	d.Console, d.Network = readConsole(q), readNetworkAsk(q)
 	d.Forwards, d.From, d.To = plain("forwards"), q.Get("from"), q.Get("to")
 	if start := q.Get("start"); start == startPlanned || start == startExtend {
 		d.Start = start
@@ -179,6 +187,9 @@ func (d *askForm) like(target, account string, a gateway.Abilities, ticket strin
 	d.Forwards = forwardsText(list)
 	if len(a.Methods) > 0 {
 		d.Console.like(a)
+	}
+	if len(a.Flows) > 0 {
+		d.Network.like(a)
 	}
 	d.In.Target, d.In.Account, d.In.Ticket = target, account, ticket
 	d.In.Abilities = slices.DeleteFunc(list, func(w string) bool { return strings.HasPrefix(w, forwardWord) })

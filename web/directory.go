@@ -218,5 +218,9 @@ func (s *Server) targetForm(v *visit) error {
 	if x.HTTPS != nil {
 		https = *x.HTTPS
 	}
-	return s.show(v, "targetform", title, map[string]any{"X": x, "Weak": gateway.LegacyAlgorithms(), "Impacts": []gateway.Impact{gateway.Low, gateway.Medium, gateway.High}, "HTTPS": https, "Trusts": trusts})
+	network := gateway.Network{Capture: gateway.CaptureHeaders}
+	if x.Network != nil {
+		network = *x.Network
+	}
+	return s.show(v, "targetform", title, map[string]any{"X": x, "Network": network, "Captures": statement.CaptureRules(), "Weak": gateway.LegacyAlgorithms(), "Impacts": []gateway.Impact{gateway.Low, gateway.Medium, gateway.High}, "HTTPS": https, "Trusts": trusts})
 }

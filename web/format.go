@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"net"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -79,6 +80,7 @@ func funcs(now func() time.Time) template.FuncMap {
 		"may":      abilitiesOf,
 		"each":     eachAbility,
 		"account":  accountLine,
+		"netname":  networkName,
 		"pieces":   pieces,
 		"lines":    func(l []string) string { return strings.Join(l, "\n") },
 		"plain":    func(v any) string { return strings.ReplaceAll(fmt.Sprint(v), "-", " ") },
@@ -203,6 +205,14 @@ func listed(v any) string {
 		}
 	case gateway.Abilities:
 		s = l.List()
+	case []netip.Prefix:
+		for _, p := range l {
+			s = append(s, p.String())
+		}
+	case []netip.Addr:
+		for _, a := range l {
+			s = append(s, a.String())
+		}
 	default:
 		return fmt.Sprint(v)
 	}

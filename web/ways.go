@@ -17,9 +17,9 @@ type way struct {
 
 // Ways are the commands that use a grant, one for each thing that it lets,
 // the most usual first. Words in capitals are for the engineer to fill in. A
-// web console is used by no command.
+// web console is used by no command, and a network not by ssh.
 func (a sshAddress) Ways(g gateway.Grant) []way {
-	if len(g.Abilities.Methods) > 0 {
+	if len(g.Abilities.Methods)+len(g.Abilities.Flows) > 0 {
 		return nil
 	}
 	user, ssh, can := g.Account+"+"+g.Target+"@"+a.host, "ssh"+a.flag(" -p "), g.Abilities

@@ -129,6 +129,12 @@ func VisibleTargets(who Who, all []gateway.Target) []gateway.Target {
 		for _, a := range t.Accounts {
 			bare.Accounts = append(bare.Accounts, gateway.Account{Name: a.Name})
 		}
+		if t.Network != nil { // what may be asked for; which address a name has is not needed for that
+			bare.Network = &gateway.Network{Prefixes: t.Network.Prefixes}
+			for _, n := range t.Network.Names {
+				bare.Network.Names = append(bare.Network.Names, gateway.NetworkName{Name: n.Name})
+			}
+		}
 		shown = append(shown, bare)
 	}
 	return shown

@@ -124,6 +124,10 @@ function read(el: HTMLInputElement): unknown {
     }
     case "paths": // each is an ability of its own
       return text.split(/\s+/).filter(Boolean).map((p) => "path " + p);
+    case "number":
+      return text === "" ? undefined : Number(text);
+    case "names":
+      return text.split("\n").map((l) => l.trim().split(/\s+/)).filter((w) => w[0]).map(([name, ...addresses]) => ({ name, addresses }));
     case "accounts":
       return text.split("\n").map((l) => l.trim()).filter(Boolean).map(account);
   }

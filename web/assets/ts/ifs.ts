@@ -1,5 +1,5 @@
 // Parts of a form that count only while another of its fields has a value:
-// <fieldset data-if="NAME=VALUE">. The others are hidden and disabled, so that
+// <fieldset data-if="NAME=VALUE">, or one of VALUE|VALUE. The others are hidden and disabled, so that
 // they are neither sent nor required.
 
 import { each } from "./dom";
@@ -15,6 +15,6 @@ export function bindIfs(): void {
 export function applyIfs(form: HTMLFormElement): void {
   each<HTMLFieldSetElement>("fieldset[data-if]", (f) => {
     const [name, value] = (f.dataset.if ?? "").split("=");
-    f.hidden = f.disabled = new FormData(form).get(name!) !== value;
+    f.hidden = f.disabled = !value!.split("|").includes(String(new FormData(form).get(name!)));
   }, form);
 }
