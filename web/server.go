@@ -96,6 +96,8 @@ var entries = []entry{
 	{"GET /inbox", staff, api.Approve, (*Server).inbox},
 
 	{"POST /console/{grant}", signedIn, api.Ask, (*Server).openConsole},
+	{"GET /tunnels/{id}", signedIn, api.Ask, (*Server).tunnelTerminal},
+	{"POST /tunnels/{id}/refuse", signedIn, api.Ask, (*Server).refuseTunnel},
 	{"GET /tunnel/{grant}", signedIn, api.Ask, (*Server).tunnelPage},
 	{"GET /terminal/{grant}", signedIn, api.Ask, (*Server).terminalPage},
 	{"GET /terminal/{grant}/socket", signedIn, api.Ask, (*Server).terminalSocket},

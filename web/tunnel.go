@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
@@ -15,6 +16,11 @@ type Tunnels interface {
 	// State is false of a session that is no tunnel of this node, or one that
 	// ended long ago.
 	State(session string) (vpn.State, bool)
+	// Terminal is the machine that waits behind a link, with its target.
+	Terminal(link string) (SSHTerminal, string, error)
+	Refuse(link string) error
+	// Usable is the grant that the person would use there now.
+	Usable(ctx context.Context, p gateway.Person, target string) (gateway.Grant, error)
 }
 
 // maxInterface is the longest name that Linux takes for a network interface,
@@ -41,6 +47,33 @@ func (s *Server) tunnelPage(v *visit) error {
 		"Grant": g, "Title": title, "Over": g.State != gateway.GrantOpen || !s.now().Before(g.To), "URL": s.cfg.URL, "File": tunnelFile(g.Target),
 	}})
 	return nil
+}
+
+// tunnelTerminal is the page that the link of `portcullis tunnel` leads to.
+func (s *Server) tunnelTerminal(v *visit) error {
+	if s.cfg.Tunnels == nil {
+		return gateway.NotFound("page", v.URL.Path)
+	}
+	id := v.PathValue("id")
+	t, target, err := s.cfg.Tunnels.Terminal(id)
+	if err != nil {
+		return err
+	}
+	g, err := s.cfg.Tunnels.Usable(v.Context(), v.who.Person, target)
+	if err != nil {
+		return err
+	}
+	return s.show(v, "tunnelterminal", "A terminal wants a tunnel", map[string]any{"ID": id, "T": t, "Grant": g, "Elsewhere": !sameAddress(t.Source, v.RemoteAddr)})
+}
+
+func (s *Server) refuseTunnel(v *visit) error {
+	if s.cfg.Tunnels == nil {
+		return gateway.NotFound("page", v.URL.Path)
+	}
+	if err := s.cfg.Tunnels.Refuse(v.PathValue("id")); err != nil {
+		return err
+	}
+	return v.seeOther("/?done=no-touch")
 }
 
 // titleOf is a target's title, for whoever may see it.

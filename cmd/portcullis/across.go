@@ -85,7 +85,7 @@ func (g *gatewayd) nodeOf(r *http.Request) (string, error) {
 			return "", nil
 		}
 		return g.nodeOfSession(r.Context(), id)
-	case "touch", "certificate", "acts":
+	case "touch", "certificate", "tunnels", "acts":
 		if home := identity.HomeOf(id); home != "" || r.Method != http.MethodPost {
 			return home, nil
 		}

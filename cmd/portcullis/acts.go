@@ -206,8 +206,14 @@ func (r *rooms) openAct() api.Act {
 				switch {
 				case login == nil:
 					return nil, gateway.Refused("touch", "the engineer opens it in the browser", "a session is opened by a person's touch, never by the machine")
-				case (in.Grant == "") == (in.Pending == "") || in.Peer != "" && in.Grant == "":
+				case (in.Grant == "") == (in.Pending == "") || (in.Peer != "" || in.Terminal != "") && in.Grant == "":
 					return nil, gateway.Invalid("params", "name either a grant or a waiting connection")
+				case in.Terminal != "":
+					t, _, err := r.identity.TunnelTerminal(in.Terminal)
+					if err != nil {
+						return nil, err
+					}
+					return r.access.DraftOpen(ctx, by, in.Grant, statement.BindPeer, t.Fingerprint, t.Source, t.Code)
 				case in.Peer != "":
 					return r.access.DraftOpen(ctx, by, in.Grant, statement.BindPeer, in.Peer, login.Source, "")
 				case in.Pending == "":

@@ -62,10 +62,9 @@ func (c *loginCmd) Run(r *run) error {
 	if err := post(r.ctx, base, "/certificate/begin", api.TerminalParams{Key: line(f.public), Client: clientName()}, &begun); err != nil {
 		return err
 	}
-	if !strings.HasPrefix(begun.Link, base.String()+"/") {
-		return hinted(fmt.Errorf("the gateway's link %s leads elsewhere", printable(begun.Link)), "do not open it; check --server")
+	if err := showLink(r, base, begun); err != nil {
+		return err
 	}
-	fmt.Fprintf(r.errOut, "Open this link and touch your security key:\n\n    %s\n\nGo on only if that page shows the code %s. Waiting for the touch; Ctrl-C gives up.\n", printable(begun.Link), printable(begun.Code))
 	if err := f.wait(r, base, begun.Ticket); err != nil {
 		return err
 	}

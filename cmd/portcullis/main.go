@@ -57,7 +57,8 @@ type cli struct {
 
 	Touch touchCmd `cmd:"" help:"Give the touch for one connection with an SSH security key, without a browser."`
 
-	Login loginCmd `cmd:"" help:"Sign in for an SSH certificate of a fresh key, by a touch in the browser: for a grant's window, and eight hours at most."`
+	Tunnel tunnelCmd `cmd:"" help:"Open a WireGuard tunnel to a network, by a touch in the browser, and write its configuration."`
+	Login  loginCmd  `cmd:"" help:"Sign in for an SSH certificate of a fresh key, by a touch in the browser: for a grant's window, and eight hours at most."`
 
 	Audit  auditCmd  `cmd:"" help:"Read and verify the audit log."`
 	Policy policyCmd `cmd:"" help:"Check the policy, or explain what it would say."`

@@ -153,7 +153,7 @@ func (g *gatewayd) joinPages() (err error) {
 	}
 	g.api, err = api.New(api.Config{
 		Directory: g.directory, Access: g.access, Sessions: shownSessions{g.sessions, g.store.Session()}, KillSwitch: shownGate{g.killswitch, g.rooms},
-		Recordings: shownRecordings{g.recordings, g.search}, Audit: shownAudit{g.audit, g.checkpoint}, Touches: shownTouches{g.identity}, SSHTouches: sshTouches{g}, Certificates: certificates{g}, Policy: shownPolicy{g.policy}, OutOfBand: shownOutOfBand{g.outofband, g.rooms},
+		Recordings: shownRecordings{g.recordings, g.search}, Audit: shownAudit{g.audit, g.checkpoint}, Touches: shownTouches{g.identity}, SSHTouches: sshTouches{g}, Certificates: certificates{g}, Tunnels: g.asksForTunnels(), Policy: shownPolicy{g.policy}, OutOfBand: shownOutOfBand{g.outofband, g.rooms},
 		Proofs: proofs{g.rooms}, Secrets: had, Nodes: g.others(), Node: g.cfg.Node, Share: g.share(), Acts: g.acts(), Machine: g.sign, Now: time.Now, Logger: g.log, Version: version(),
 	})
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/portcullis/portcullis/gateway/statement"
 	"github.com/portcullis/portcullis/gateway/vpn"
 	"github.com/portcullis/portcullis/web"
+	"github.com/portcullis/portcullis/web/api"
 )
 
 // The joints of tunnels: package vpn between its UDP socket, the pages and the
@@ -86,9 +87,49 @@ func (r *rooms) openTunnel(ctx context.Context, open *statement.Open, touch stat
 	if r.tunnels == nil {
 		return nil, gateway.Refused("tunnel", "ask the operator to set listen.vpn", "this gateway carries no tunnels")
 	}
-	return r.tunnels.Open(ctx, vpn.Entering{
+	t, err := r.tunnels.Open(ctx, vpn.Entering{
 		Person: gateway.Person{Name: open.Person, Vendor: open.Vendor}, Grant: open.Grant, PublicKey: open.Transport, Touch: touch, Source: open.Source,
 	})
+	if r.identity.AnswerTunnel(open.Transport, open.Target, open.Source, t, err) { // the terminal's alone
+		return nil, err
+	}
+	return t, err
+}
+
+// tunnelTerminals is identity as the pages and the API ask for machines that
+// wait for a tunnel.
+type tunnelTerminals struct{ *gatewayd }
+
+func (t tunnelTerminals) Begin(ctx context.Context, in api.TunnelParams, source string) (api.TerminalBegun, error) {
+	b, err := t.identity.BeginTunnel(ctx, in.Target, in.Peer, in.Client, source)
+	return api.TerminalBegun{Link: t.cfg.URL + "/tunnels/" + b.Link, Code: b.Code, Ticket: b.Ticket, Expires: b.Expires}, err
+}
+
+func (t tunnelTerminals) Wait(ctx context.Context, ticket string) (api.TunnelOpened, error) {
+	got, done, err := t.identity.AwaitTunnel(ctx, ticket)
+	if err != nil || !done {
+		return api.TunnelOpened{Waiting: !done}, err
+	}
+	opened, ok := got.(vpn.Tunnel)
+	if !ok {
+		return api.TunnelOpened{}, gateway.Internal(nil)
+	}
+	return api.TunnelOpened{Tunnel: &opened}, nil
+}
+
+func (t tunnelTerminals) State(session string) (vpn.State, bool) { return t.tunnels.State(session) }
+
+func (t tunnelTerminals) Terminal(link string) (web.SSHTerminal, string, error) {
+	x, target, err := t.identity.TunnelTerminal(link)
+	return web.SSHTerminal(x), target, err
+}
+
+func (t tunnelTerminals) Refuse(link string) error { return t.identity.RefuseTunnel(link) }
+
+// Usable is the grant that a person would open that tunnel under.
+func (t tunnelTerminals) Usable(ctx context.Context, p gateway.Person, target string) (gateway.Grant, error) {
+	g, _, err := t.access.Usable(ctx, p, target, "")
+	return g, err
 }
 
 // shownTunnels are what the pages show tunnels by; nil: this gateway has none.
@@ -96,7 +137,15 @@ func (g *gatewayd) shownTunnels() web.Tunnels {
 	if g.tunnels == nil {
 		return nil
 	}
-	return g.tunnels
+	return tunnelTerminals{g}
+}
+
+// asksForTunnels is the same for the API.
+func (g *gatewayd) asksForTunnels() api.Tunnels {
+	if g.tunnels == nil {
+		return nil
+	}
+	return tunnelTerminals{g}
 }
 
 // tunnelSessions is session as package vpn asks for it.

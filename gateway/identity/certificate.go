@@ -107,21 +107,21 @@ func (s *Service) CommitSSHCertificate(ctx context.Context, signed statement.Sig
 	if err := s.unknownKey(ctx, c.Fingerprint); err != nil {
 		return none, err
 	}
-	t, err := s.terminals.take(c)
-	if err != nil {
-		return none, err
+	t, ok := s.terminals.take(c.Fingerprint, c.Key, c.Source)
+	if !ok {
+		return none, gateway.Conflict("ssh-certificate", "the terminal that waited for the certificate has gone or was answered")
 	}
 	if c, err = s.issue(ctx, signed, who.Person, c); err != nil {
-		t.answer(Certified{Err: err})
+		t.answer(Certified{}, err)
 		return none, err
 	}
 	cert, err := s.seal.Login(c)
 	if err != nil {
 		err = gateway.Internal(err)
-		t.answer(Certified{Err: err})
+		t.answer(Certified{}, err)
 		return none, err
 	}
-	t.answer(Certified{Certificate: c, Line: canonicalLine(cert)})
+	t.answer(Certified{Certificate: c, Line: canonicalLine(cert)}, nil)
 	return c, nil
 }
 

@@ -116,7 +116,8 @@ type Service struct {
 	enrols    *table[*enrolment]
 	spent     *table[struct{}]
 	awaiting  *pendings
-	terminals *terminals
+	terminals *desk[Certified]
+	tunnels   *desk[Tunnelled]
 }
 
 // New checks the configuration and returns the room. It dials nobody.
@@ -149,7 +150,8 @@ func New(c Config) (*Service, error) {
 		store: c.Store, chain: c.Chain, policy: c.Policy, floor: c.Floor, seal: c.Seal, grants: c.Windows, rp: c.RP, url: c.Gateway, home: c.Home, now: c.Now, log: c.Logger,
 		web: web, sealer: sealer, strangers: newStrangers(c.Now),
 		drafts: newTable[draft](c.Now, maxDrafts, maxDraftsEach), sshDrafts: newTable[sshDraft](c.Now, maxDrafts, maxDraftsEach), enrols: newTable[*enrolment](c.Now, maxEnrols, maxEnrolsEach),
-		spent: newTable[struct{}](c.Now, maxSpent, maxSpent), awaiting: newPendings(), terminals: newTerminals(c.Now),
+		spent: newTable[struct{}](c.Now, maxSpent, maxSpent), awaiting: newPendings(), terminals: newDesk[Certified](c.Now, "portcullis login", errCertified),
+		tunnels: newDesk[Tunnelled](c.Now, "portcullis tunnel", errTunnelled),
 	}
 	base, err := url.Parse(c.Gateway)
 	if err != nil || base.Host == "" {

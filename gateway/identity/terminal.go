@@ -2,9 +2,7 @@ package identity
 
 import (
 	"context"
-	"crypto/rand"
-	"sync"
-	"time"
+	"encoding/base64"
 
 	"golang.org/x/crypto/ssh"
 
@@ -12,59 +10,10 @@ import (
 	"github.com/portcullis/portcullis/gateway/statement"
 )
 
-// Bounds of terminals that wait for a certificate. Nobody has proven anything
-// for them yet, so that each address has a small share.
-const (
-	TerminalTime     = 5 * time.Minute
-	maxTerminals     = 1024
-	maxTerminalsEach = 8
-)
-
-// Terminal is a machine that asks for an SSH certificate, as the page shows
-// it to whoever opens its link.
-type Terminal struct {
-	Fingerprint string
-	Code        string // to compare terminal and page
-	Source      string // address:port
-	Client      string // what the machine calls itself; nobody has proven it
-	Expires     time.Time
-}
-
-// TerminalBegun is what the machine itself is told. Ticket fetches the answer;
-// who knows the link alone cannot.
-type TerminalBegun struct {
-	Link, Ticket, Code string
-	Expires            time.Time
-}
-
-// Certified is the answer to a waiting terminal.
+// Certified is the answer to a terminal that waits for an SSH certificate.
 type Certified struct {
 	Certificate gateway.SSHCertificate
 	Line        string // as a -cert.pub file holds it
-	Err         error
-}
-
-type terminal struct {
-	Terminal
-	key  string
-	done chan struct{} // closed when said is set
-	said Certified
-	once sync.Once
-}
-
-func (t *terminal) answer(c Certified) { t.once.Do(func() { t.said = c; close(t.done) }) }
-
-// terminals are in memory alone; they begin again after a restart.
-type terminals struct {
-	now func() time.Time
-
-	mu       sync.Mutex
-	byLink   map[string]*terminal
-	byTicket map[string]*terminal
-}
-
-func newTerminals(now func() time.Time) *terminals {
-	return &terminals{now: now, byLink: map[string]*terminal{}, byTicket: map[string]*terminal{}}
 }
 
 // BeginSSHCertificate puts a machine up for a certificate of the key whose .pub
@@ -77,79 +26,20 @@ func (s *Service) BeginSSHCertificate(ctx context.Context, line, client, source 
 	if err != nil {
 		return TerminalBegun{}, err
 	}
-	if err := gateway.CheckText("client", client, gateway.MaxTitle, false); err != nil {
-		return TerminalBegun{}, err
-	}
-	if _, err := address(source); err != nil {
-		return TerminalBegun{}, gateway.Invalid("source", "the address that asks is not known")
-	}
 	fingerprint := ssh.FingerprintSHA256(key)
 	if err := s.unknownKey(ctx, fingerprint); err != nil {
 		return TerminalBegun{}, err
 	}
-	t := &terminal{
-		Terminal: Terminal{Fingerprint: fingerprint, Code: newCode(), Source: source, Client: client, Expires: gateway.Instant(s.now().Add(TerminalTime))},
-		key:      canonicalLine(key), done: make(chan struct{}),
-	}
-	b, err := s.terminals.add(t)
-	b.Link, b.Ticket = s.homed(b.Link), s.homed(b.Ticket)
-	return b, err
+	b, err := s.terminals.add(fingerprint, canonicalLine(key), client, source)
+	return s.homedTerminal(b), err
 }
 
-func (l *terminals) add(t *terminal) (TerminalBegun, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.sweep()
-	each, from := 0, addressOf(t.Source)
-	for _, o := range l.byTicket {
-		if o.Fingerprint == t.Fingerprint {
-			return TerminalBegun{}, errCertified()
-		}
-		if addressOf(o.Source) == from {
-			each++
-		}
+// homedTerminal names this node in what leads back to it.
+func (s *Service) homedTerminal(b TerminalBegun) TerminalBegun {
+	if b.Link != "" {
+		b.Link, b.Ticket = s.homed(b.Link), s.homed(b.Ticket)
 	}
-	if each >= maxTerminalsEach || len(l.byTicket) >= maxTerminals {
-		return TerminalBegun{}, &gateway.Error{Code: gateway.CodeTooMany, Rule: "waiting", Text: "too many terminals wait for a certificate", Next: "wait a few minutes and begin again"}
-	}
-	b := TerminalBegun{Link: rand.Text(), Ticket: rand.Text(), Code: t.Code, Expires: t.Expires}
-	l.byLink[b.Link], l.byTicket[b.Ticket] = t, t
-	return b, nil
-}
-
-func (l *terminals) sweep() {
-	now := l.now()
-	for _, m := range []map[string]*terminal{l.byLink, l.byTicket} {
-		for id, t := range m {
-			if !now.Before(t.Expires) {
-				delete(m, id)
-			}
-		}
-	}
-}
-
-func (l *terminals) find(link string) (*terminal, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if t := l.byLink[link]; t != nil && l.now().Before(t.Expires) {
-		return t, nil
-	}
-	e := gateway.NotFound("terminal", "")
-	e.Text, e.Next = "no terminal waits behind this link", "run `portcullis login` again and open the new link"
-	return nil, e
-}
-
-// take finds the terminal that a certificate was drawn up for, once.
-func (l *terminals) take(c gateway.SSHCertificate) (*terminal, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for link, t := range l.byLink {
-		if t.Fingerprint == c.Fingerprint && t.key == c.Key && t.Source == c.Source && l.now().Before(t.Expires) {
-			delete(l.byLink, link)
-			return t, nil
-		}
-	}
-	return nil, gateway.Conflict("ssh-certificate", "the terminal that waited for the certificate has gone or was answered")
+	return b
 }
 
 // SSHTerminal is the machine that waits behind a link.
@@ -163,30 +53,68 @@ func (s *Service) SSHTerminal(link string) (Terminal, error) {
 
 // RefuseSSHTerminal sends the machine behind a link away.
 func (s *Service) RefuseSSHTerminal(link string) error {
-	t, err := s.terminals.find(s.bare(link))
-	if err != nil {
-		return err
-	}
-	s.terminals.mu.Lock()
-	delete(s.terminals.byLink, s.bare(link))
-	s.terminals.mu.Unlock()
-	t.answer(Certified{Err: gateway.Refused("touch-refused", "begin again if that was a mistake", "the certificate was refused in the browser")})
-	return nil
+	return s.terminals.refuse(s.bare(link), "the certificate was refused in the browser")
 }
 
 // AwaitSSHCertificate waits for the answer to a terminal until ctx is done;
 // false means that there is none yet and it may be asked again.
 func (s *Service) AwaitSSHCertificate(ctx context.Context, ticket string) (Certified, bool, error) {
-	s.terminals.mu.Lock()
-	t := s.terminals.byTicket[s.bare(ticket)]
-	s.terminals.mu.Unlock()
-	if t == nil || !s.now().Before(t.Expires) {
-		return Certified{}, false, gateway.Refused("touch-late", "begin again and touch within that time", "nobody touched within %s", TerminalTime)
+	return s.terminals.await(ctx.Done(), s.bare(ticket))
+}
+
+// Tunnelled is the answer to a terminal that waits for a tunnel: what opened
+// it, in its own words, for the terminal alone.
+type Tunnelled any
+
+// peerKeySize is the length of a WireGuard key, bytes.
+const peerKeySize = 32
+
+// BeginTunnel puts a machine up for a tunnel to a target: its peer has that
+// public key, of which the machine holds the private half. It asks nothing of
+// who calls and tells nothing.
+func (s *Service) BeginTunnel(_ context.Context, target, peer, client, source string) (TerminalBegun, error) {
+	if err := gateway.CheckName("target", target); err != nil {
+		return TerminalBegun{}, err
 	}
-	select {
-	case <-t.done:
-		return t.said, true, t.said.Err
-	case <-ctx.Done():
-		return Certified{}, false, nil
+	if raw, err := base64.StdEncoding.Strict().DecodeString(peer); err != nil || len(raw) != peerKeySize {
+		return TerminalBegun{}, gateway.Invalid("peer", "a WireGuard key is 44 characters of base64, such as wg genkey | wg pubkey prints")
 	}
+	b, err := s.tunnels.add(peer, target, client, source)
+	return s.homedTerminal(b), err
+}
+
+// TunnelTerminal is the machine that waits behind a link, and the target that
+// it asks for.
+func (s *Service) TunnelTerminal(link string) (Terminal, string, error) {
+	t, err := s.tunnels.find(s.bare(link))
+	if err != nil {
+		return Terminal{}, "", err
+	}
+	return t.Terminal, t.key, nil
+}
+
+// RefuseTunnel sends the machine behind a link away.
+func (s *Service) RefuseTunnel(link string) error {
+	return s.tunnels.refuse(s.bare(link), "the tunnel was refused in the browser")
+}
+
+// AnswerTunnel hands what opened a tunnel, or why it did not open, to the
+// terminal that waits with that key; false: none does.
+func (s *Service) AnswerTunnel(peer, target, source string, said Tunnelled, err error) bool {
+	t, ok := s.tunnels.take(peer, target, source)
+	if ok {
+		t.answer(said, err)
+	}
+	return ok
+}
+
+// AwaitTunnel is AwaitSSHCertificate for a tunnel.
+func (s *Service) AwaitTunnel(ctx context.Context, ticket string) (Tunnelled, bool, error) {
+	return s.tunnels.await(ctx.Done(), s.bare(ticket))
+}
+
+func errTunnelled() error {
+	e := gateway.Conflict("peer", "a terminal waits with this key already, and a key opens one tunnel")
+	e.Next = "run `portcullis tunnel` for another"
+	return e
 }

@@ -39,12 +39,13 @@ type (
 		Terms   *TermsParams `json:"terms,omitempty"`
 	}
 	// OpenParams are those of session.open: a ticket under a grant, a tunnel
-	// under a grant where Peer is set, or the touch for a connection that waits.
+	// under a grant where Peer or Terminal is set, or the touch for a connection that waits.
 	// Either Grant or Pending is set. Commit answers a tunnel's vpn.Tunnel.
 	OpenParams struct {
-		Grant   string `json:"grant,omitempty"`
-		Peer    string `json:"peer,omitempty"` // WireGuard public key, base64
-		Pending string `json:"pending,omitempty"`
+		Grant    string `json:"grant,omitempty"`
+		Peer     string `json:"peer,omitempty"`     // WireGuard public key, base64
+		Terminal string `json:"terminal,omitempty"` // that waits for a tunnel, and brings the key
+		Pending  string `json:"pending,omitempty"`
 	}
 	// SuspendParams are those of suspend. Commit answers the gateway.Suspension
 	// with its report. Mode is cut where it is empty; Drain is of the mode drain

@@ -247,6 +247,8 @@ type Config struct {
 	SSHTouches SSHTouches
 	// Certificates issues SSH certificates; nil: none here.
 	Certificates Certificates
+	// Tunnels brings tunnels to machines without a browser; nil: none is carried.
+	Tunnels Tunnels
 	// OutOfBand takes signed orders and tokens; nil: none here.
 	OutOfBand OutOfBand
 	// Proofs writes proofs of suspensions; nil: none here.

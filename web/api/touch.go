@@ -64,6 +64,8 @@ var openRoutes = []route{
 	{"POST /touch/finish", "Hand in the SSHSIG: a ticket for one connection within 60 s", (*Server).touchFinish},
 	{"POST /certificate/begin", "Ask for an SSH certificate of a fresh key: a link, a code, a ticket", (*Server).certificateBegin},
 	{"POST /certificate/wait", "Wait for the touch behind the link, at most 20 s a call: the certificate", (*Server).certificateWait},
+	{"POST /tunnels/begin", "Ask for a WireGuard tunnel of a fresh key: a link, a code, a ticket", (*Server).tunnelBegin},
+	{"POST /tunnels/wait", "Wait for the touch behind the link, at most 20 s a call: what the client's configuration needs", (*Server).tunnelWait},
 }
 
 // outside is the actor of the open routes: nobody.
