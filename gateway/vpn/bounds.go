@@ -30,10 +30,10 @@ const (
 	HalfIdleTime   = 10 * time.Minute // one that a side has closed
 	UDPIdleTime    = 3 * time.Minute
 	EchoIdleTime   = 15 * time.Second
-	EndedTime      = time.Hour             // an ended session is remembered, for its page
-	MaxEnded       = 4096                  // of those
-	RestTime       = time.Second           // for flows of a swept session to lie still
-	ResetTime      = 50 * time.Millisecond // a cut peer is kept for its resets to leave
+	EndedTime      = time.Hour              // an ended session is remembered, for its page
+	MaxEnded       = 4096                   // of those
+	RestTime       = time.Second            // for flows of a swept session to lie still
+	ResetTime      = 500 * time.Millisecond // a cut peer is kept for its resets to leave
 	RoamWindow     = 10 * time.Second
 	MaxRoams       = 20 // changes of the outer address within RoamWindow: two ends use one key
 	alarmPercent   = 80

@@ -1,7 +1,9 @@
 package vpn
 
 import (
+	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net/netip"
 	"strings"
@@ -101,7 +103,7 @@ func answerDNS(query []byte, known func(string) ([]netip.Addr, bool), most int) 
 	switch {
 	case h.OpCode != 0:
 		return packDNS(dnsmessage.Message{Header: with(head, dnsmessage.RCodeNotImplemented)}, most), "", 0
-	case err != nil || more != dnsmessage.ErrSectionDone:
+	case err != nil || !errors.Is(more, dnsmessage.ErrSectionDone):
 		return packDNS(dnsmessage.Message{Header: with(head, dnsmessage.RCodeFormatError)}, most), "", 0
 	case q.Class != dnsmessage.ClassINET:
 		return packDNS(dnsmessage.Message{Header: with(head, dnsmessage.RCodeRefused), Questions: []dnsmessage.Question{q}}, most), "", 0
@@ -158,7 +160,9 @@ func (t *tunnel) resolveTCP(r *tcp.ForwarderRequest) {
 		return
 	}
 	c := gonet.NewTCPConn(&wq, ep)
-	defer c.Close()
+	defer func() { _ = c.Close() }()
+	stop := context.AfterFunc(t.live.Context(), func() { _ = c.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
 	_ = c.SetDeadline(time.Now().Add(dnsTCPTime))
 	for range dnsTCPAsks {
 		var size [2]byte

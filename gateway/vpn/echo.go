@@ -122,7 +122,7 @@ func (e *pings) run(name string) {
 		t.refuse(e.id, gateway.Refused("echo", "ask the operator to let the gateway ping (net.ipv4.ping_group_range), or try a connection instead", "the gateway's machine lets it send no echo"))
 		return
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	f, err := t.newFlow(e.id, name)
 	if err != nil {
 		return

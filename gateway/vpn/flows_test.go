@@ -84,7 +84,7 @@ func TestDeadTargetRefuses(t *testing.T) {
 	}
 }
 
-// P3: what cannot be recorded does not pass, and no target is dialled.
+// N-21, P3: what cannot be recorded does not pass, and no target is dialled.
 func TestNothingUnrecordedPasses(t *testing.T) {
 	w := newWorld(t)
 	reached := make(chan struct{}, 8)

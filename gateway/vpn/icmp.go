@@ -68,3 +68,33 @@ func (t *tunnel) sendICMP(p packet, body []byte) {
 	binary.BigEndian.PutUint16(icmp[2:], ^checksum.Checksum(icmp, 0))
 	t.raw(raw)
 }
+
+// resetAgain answers a segment that comes after the cut with a reset where the
+// sender expects one. The first may have been ahead of bytes that the cut threw
+// away, and is only asked about then (RFC 5961 clause 3.2).
+func (t *tunnel) resetAgain(p packet) {
+	if p.proto != protoTCP || p.fragment || p.raw[p.l4+13]&(16|4) != 16 || !t.refusals.take(1) {
+		return
+	}
+	tcp, network := p.raw[p.l4:], headerV4
+	if p.v6() {
+		network = headerV6
+	}
+	raw := make([]byte, network+20)
+	if p.v6() {
+		raw[0], raw[5], raw[6], raw[7] = 6<<4, 20, protoTCP, hops
+		copy(raw[8:24], p.raw[24:40])
+		copy(raw[24:40], p.raw[8:24])
+	} else {
+		raw[0], raw[3], raw[8], raw[9] = 0x45, headerV4+20, hops, protoTCP
+		copy(raw[12:16], p.raw[16:20])
+		copy(raw[16:20], p.raw[12:16])
+		binary.BigEndian.PutUint16(raw[10:], ^checksum.Checksum(raw[:headerV4], 0))
+	}
+	copy(raw[network:], tcp[2:4])
+	copy(raw[network+2:], tcp[:2])
+	copy(raw[network+4:], tcp[8:12]) // where the sender is, by its own word
+	raw[network+12], raw[network+13] = 5<<4, 4
+	sum(raw, network, protoTCP, 16)
+	t.raw(raw)
+}

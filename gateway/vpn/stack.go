@@ -31,8 +31,12 @@ func newStack(l *link) (*stack.Stack, error) {
 	})
 	sack, moderate, delay := tcpip.TCPSACKEnabled(true), tcpip.TCPModerateReceiveBufferOption(true), tcpip.TCPDelayEnabled(false)
 	retries := tcpip.TCPSynRetriesOption(synRetries)
+	// The stack's RACK takes acknowledgements that come late for losses, sends
+	// again what had arrived, and closes its window (seen: 26 such in 700 MB on a
+	// loopback that lost nothing, and none without it).
+	recovery := tcpip.TCPRecovery(0)
 	for _, o := range []tcpip.SettableTransportProtocolOption{
-		&sack, &moderate, &delay, &retries,
+		&sack, &moderate, &delay, &retries, &recovery,
 		&tcpip.TCPReceiveBufferSizeRangeOption{Min: bufferMin, Default: bufferStart, Max: bufferMax},
 		&tcpip.TCPSendBufferSizeRangeOption{Min: bufferMin, Default: bufferStart, Max: bufferMax},
 	} {

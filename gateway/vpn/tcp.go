@@ -196,7 +196,7 @@ func (f *flow) up(ctx context.Context, e *end, conn net.Conn, reset func()) {
 	t := f.t
 	for {
 		b, n, err := e.next(ctx, ready, &t.g.pool)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			f.closedBy(gateway.FlowByClient)
 			f.half.Store(true)
 			if w, ok := conn.(interface{ CloseWrite() error }); ok && t.ch.Hold() == nil {
@@ -249,7 +249,7 @@ func (f *flow) down(ctx context.Context, e *end, conn net.Conn, reset func()) {
 	from := newTargetReader(conn, &t.g.pool)
 	for {
 		b, n, err := from.next()
-		if err == io.EOF || err == nil && n == 0 {
+		if errors.Is(err, io.EOF) || err == nil && n == 0 {
 			f.closedBy(gateway.FlowByTarget)
 			f.half.Store(true)
 			_ = e.ep.Shutdown(shutdownWrite)

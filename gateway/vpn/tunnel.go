@@ -92,6 +92,9 @@ func (t *tunnel) lets(b *slab) bool { return !t.cut.Load() || b.reset && !t.gone
 func (t *tunnel) admit(raw []byte, from *stampBytes) (packet, bool) {
 	if t.cut.Load() {
 		t.g.dropped(dropCut)
+		if p, why := look(raw); why == pass && !t.gone.Load() {
+			t.resetAgain(p)
+		}
 		return packet{}, false
 	}
 	if last := t.outer.Load(); last == nil || *last != *from {
@@ -146,7 +149,7 @@ func (t *tunnel) outward(b *slab) {
 		}
 		return p, true
 	})
-	if err != nil {
+	if err != nil && !b.reset { // the session is ending, which a reset tells the client
 		t.g.outbox.slabs.put(b)
 		return
 	}
@@ -160,6 +163,7 @@ func (t *tunnel) raw(p []byte) {
 	b := t.g.outbox.slabs.get(t, len(p))
 	b.data = append(b.data, p...)
 	b.ends = append(b.ends, len(b.data))
+	b.reset = isReset(b.data)
 	t.outward(b)
 }
 

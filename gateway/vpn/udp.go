@@ -120,8 +120,19 @@ func (d *datagrams) send(p []byte) {
 		return
 	}
 	d.f.packets.Add(1)
-	n, _ := d.conn.Write(p) // an error of an earlier datagram: the reader hears of it
+	n, err := d.conn.Write(p)
 	d.f.passed(true, n)
+	if errors.Is(err, syscall.ECONNREFUSED) { // of an earlier one; whoever asks the kernel first hears of it
+		d.closed(d.f)
+		d.f.cutBy(gateway.FlowByTarget)
+	}
+}
+
+// closed tells the client that the target has no such port, as it would hear
+// beside it.
+func (d *datagrams) closed(f *flow) {
+	f.closedBy(gateway.FlowByTarget)
+	d.t.unreachable(d.head)
 }
 
 func (d *datagrams) leave() {
@@ -177,12 +188,11 @@ func (d *datagrams) out(f *flow, conn net.Conn) {
 	from := newTargetReader(conn, &t.g.pool)
 	for {
 		b, n, err := from.next()
-		if errors.Is(err, syscall.ECONNREFUSED) { // the target has no such port: the client hears it as it would beside it
-			t.unreachable(d.head)
-			f.closedBy(gateway.FlowByTarget)
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			d.closed(f)
 			return
 		}
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return
 		}
 		if n > 0 && t.down.take(float64(n)) && f.before(false, b[:n]) == nil {
