@@ -21,8 +21,14 @@ const (
 // tells passes. An error means that nothing of the flow may pass: the session
 // is ending, or the record cannot be written. A proxy calls Hold before what
 // comes from the engineer, Carried after what has passed, and Refuse for a flow
-// that may not be, besides its record.
+// that may not be, besides its record. That a flow has ended is written after
+// the session's end too, as long as the recording takes it: nothing passes by
+// it, and the account of what was cut off is due.
 func (c *Channel) NetworkFlow(f gateway.NetworkFlow) error {
+	if f.Ended && c.l.halted() {
+		c.wrote(c.t.NetworkFlow(f))
+		return c.l.alive()
+	}
 	if f.Verdict == gateway.FlowOpen && !f.Ended {
 		c.l.touched()
 	}

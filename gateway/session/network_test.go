@@ -177,3 +177,20 @@ func TestTunnelsAreHeldAndTheirAlarmsBounded(t *testing.T) {
 		t.Errorf("the session is %+v", s)
 	}
 }
+
+// A flow that the end cut off is told with its account all the same; one that
+// would begin is not.
+func TestAccountOfACutFlowIsWritten(t *testing.T) {
+	w, l, c := tunnel(t)
+	l.End(gateway.EndWindow, "", "")
+	<-l.Done()
+	_ = c.NetworkFlow(gateway.NetworkFlow{N: 2, Name: "begins", Verdict: gateway.FlowOpen})
+	if err := c.NetworkFlow(gateway.NetworkFlow{N: 1, Name: "account", Verdict: gateway.FlowOpen, Ended: true}); err == nil {
+		t.Error("the proxy is not told that the session is over")
+	}
+	w.rec.mu.Lock()
+	defer w.rec.mu.Unlock()
+	if got := w.rec.out.String(); got != "account" {
+		t.Errorf("recorded %q", got)
+	}
+}

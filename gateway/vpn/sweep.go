@@ -88,7 +88,7 @@ func (c *clientSide) Closed(*gateway.Ended) {
 		f.end()
 	}
 	if silent > 0 {
-		_ = t.ch.NetworkFlow(gateway.NetworkFlow{N: t.nextN(), Verdict: gateway.FlowRefused, Rule: "flows", Why: manyRefused(silent), Started: gateway.Instant(t.g.c.Now())})
+		_ = t.ch.NetworkFlow(gateway.NetworkFlow{N: t.nextN(), Verdict: gateway.FlowRefused, Rule: "flows", Why: manyRefused(silent), Ended: true, Started: gateway.Instant(t.g.c.Now())})
 	}
 	t.ch.Exit(nil, "")
 }
