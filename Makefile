@@ -60,8 +60,9 @@ lint: ## gofmt, go vet, golangci-lint
 		{ echo "building golangci-lint $(GOLANGCI), some minutes the first time"; GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI); }
 	$(TOOLS)/golangci-lint run ./...
 
-bench: build ## measure against plain OpenSSH, nginx and Caddy; WHAT=ssh.aes runs one family
-	.ci/need sshd=openssh-server ssh=openssh-client redis-server=redis-server pg_ctlcluster=postgresql nginx=nginx-light caddy
+bench: build ## measure against plain OpenSSH, nginx, Caddy and wireguard-go; WHAT=ssh.aes runs one family
+	.ci/need sshd=openssh-server ssh=openssh-client redis-server=redis-server pg_ctlcluster=postgresql nginx=nginx-light caddy ip=iproute2 iperf3=iperf3 wg=wireguard-tools
+	@[ -x $(TOOLS)/wireguard ] || go build -trimpath -o $(TOOLS)/wireguard golang.zx2c4.com/wireguard
 	PORTCULLIS_BIN=$(CURDIR)/bin/portcullis go run ./e2e/bench $(WHAT)
 
 fuzz: ## run each fuzz target for FUZZTIME

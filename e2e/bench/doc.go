@@ -5,8 +5,8 @@
 //
 // A family is named whole or by its first words: ssh is all of ssh.aes,
 // ssh.chacha, ssh.setup, ssh.parallel, ssh.echo, ssh.idle and ssh.tail; https is
-// https.rps, https.cpu, https.download, https.upload, https.p99 and https.ws; gate
-// is gate.ssh, gate.https, gate.stock, gate.cluster and gate.cluster.noredis. Each ends
+// https.rps, https.cpu, https.download, https.upload, https.p99 and https.ws; wg is
+// wg.flow1 and wg.flow8; gate is gate.ssh, gate.https, gate.stock, gate.cluster and gate.cluster.noredis. Each ends
 // within two minutes, those of a cluster within five. -quick moves so little
 // that it only shows that the bench itself works.
 //
@@ -28,6 +28,15 @@
 // time over the direct way's, against Caddy's; download and upload are one
 // long body; ws is memory for each idle WebSocket. The CPU and the memory of the
 // direct way are the target's own.
+//
+// The families of wg need root: a tunnel's client is a wireguard-go with a TUN
+// device in a network namespace, and the plant is another. The baseline is such
+// a wireguard-go in the gateway's place, behind whose TUN device the kernel
+// forwards; with the suffix .plain it is the kernel's forwarding without a
+// tunnel. flow1 and flow8 are what iperf3 carries over one connection and over
+// eight, up to the plant and down, with flows recorded and with the suffix
+// .headers the headers of every packet too; cpu is of the process that ends the
+// tunnel, so that the kernel's forwarding is not counted.
 //
 // Other baselines: of CPU, the sshd that serves the route; of ssh.idle.after,
 // the same process fresh; of gate.ssh, a bare relay that shuts all its sockets

@@ -27,6 +27,7 @@ type lab struct {
 	client  *rig.Client
 	ticker  *part     // the target without processes, see ticker.go
 	console *consoles // of families that need one; else nil
+	network *network  // likewise
 	volume  volume
 	out     io.Writer
 
@@ -56,6 +57,12 @@ func newLab(ctx context.Context, bin, dir string, out io.Writer, v volume, f fam
 			return nil, err
 		}
 	}
+	if f.network {
+		if l.network, err = startNetwork(ctx, filepath.Join(dir, "network")); err != nil {
+			l.Close()
+			return nil, err
+		}
+	}
 	if err := l.build(ctx, bin, dir, f.nodes); err != nil {
 		l.Close()
 		return nil, err
@@ -70,6 +77,7 @@ func (l *lab) build(ctx context.Context, bin, dir string, nodes int) error {
 	}
 	stage := rig.Options{Authorized: l.client.PublicKey + "\n", Targets: also}
 	l.console.options(&stage)
+	l.network.options(&stage)
 	if nodes > 0 {
 		if l.cluster, err = rig.NewCluster(ctx, bin, dir, rig.ClusterOptions{Nodes: nodes, Lease: clusterLease, Stage: stage}); err != nil {
 			return err
@@ -113,6 +121,7 @@ func (l *lab) Close() {
 	case l.Stage != nil:
 		l.Stage.Close()
 	}
+	l.network.close()
 	l.console.close()
 	l.ticker.stop()
 }

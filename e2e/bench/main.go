@@ -27,6 +27,7 @@ type family struct {
 	name    string
 	measure func(context.Context, *lab) error
 	console bool // before an HTTPS console, over TLS
+	network bool // behind tunnels; it needs root
 	nodes   int  // of a cluster, each family of which has one of its own; 0: one gateway
 }
 
@@ -44,6 +45,8 @@ var families = []family{
 	{name: "https.upload", measure: measureUpload, console: true},
 	{name: "https.p99", measure: measureAdded, console: true},
 	{name: "https.ws", measure: measureSockets, console: true},
+	{name: "wg.flow1", measure: flows("wg.flow1", 1), network: true},
+	{name: "wg.flow8", measure: flows("wg.flow8", 8), network: true},
 	{name: "gate.ssh", measure: measureGate},
 	{name: "gate.https", measure: measureHTTPSGate, console: true},
 	{name: "gate.stock", measure: measureStock},
