@@ -197,15 +197,25 @@ func (s *Spool) straight(ctx context.Context, h Happened) error {
 	})
 	select {
 	case err := <-done:
-		if errors.Is(err, context.DeadlineExceeded) {
-			err = gateway.Unavailable("store", err)
+		return away(err)
+	case <-write.Done(): // or the answer is there: it comes before the cancelling
+		select {
+		case err := <-done:
+			return away(err)
+		default:
+			return gateway.Unavailable("store", context.DeadlineExceeded)
 		}
-		return err
-	case <-write.Done():
-		return gateway.Unavailable("store", context.DeadlineExceeded)
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+// away says of a store that did not answer in time that it is away.
+func away(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return gateway.Unavailable("store", err)
+	}
+	return err
 }
 
 // add is durable when it returns nil.

@@ -64,7 +64,7 @@ func (s *shelf) told() (list []string) {
 	return list
 }
 
-var away = gateway.Unavailable("store", errors.New("down"))
+var gone = gateway.Unavailable("store", errors.New("down"))
 
 type spoolWorld struct {
 	*testing.T
@@ -126,7 +126,7 @@ func (w *spoolWorld) wants(n int) {
 func TestSpoolOverAnOutageAndACrash(t *testing.T) {
 	w := newSpoolWorld(t)
 	w.keep(0, 1)
-	w.shelf.set(func() { w.shelf.away = away })
+	w.shelf.set(func() { w.shelf.away = gone })
 	w.keep(1, 4)
 	w.open() // kill -9
 	if w.Waiting() != 3 {
@@ -155,7 +155,7 @@ func TestSpoolOverAnOutageAndACrash(t *testing.T) {
 func TestSpoolReplayedOnce(t *testing.T) {
 	for cut := 1; cut < 6; cut++ {
 		w := newSpoolWorld(t)
-		w.shelf.set(func() { w.shelf.away = away })
+		w.shelf.set(func() { w.shelf.away = gone })
 		w.keep(0, 6)
 		w.shelf.set(func() { w.shelf.away, w.shelf.limit = nil, cut })
 		if err := w.Replay(t.Context()); !gateway.IsCode(err, gateway.CodeUnavailable) {
@@ -173,7 +173,7 @@ func TestSpoolReplayedOnce(t *testing.T) {
 // A commit whose answer was lost is in the store and in the spool, and told once.
 func TestSpoolOfALostAnswer(t *testing.T) {
 	w := newSpoolWorld(t)
-	w.shelf.set(func() { w.shelf.away, w.shelf.lost = away, true })
+	w.shelf.set(func() { w.shelf.away, w.shelf.lost = gone, true })
 	w.keep(0, 1)
 	w.shelf.set(func() { w.shelf.away, w.shelf.lost = nil, false })
 	if err := w.Replay(t.Context()); err != nil || w.Waiting() != 0 {
@@ -186,7 +186,7 @@ func TestSpoolOfALostAnswer(t *testing.T) {
 // noticed: what stands before it is told, the rest is kept, and an event says so.
 func TestSpoolThatWasEdited(t *testing.T) {
 	other := newSpoolWorld(t)
-	other.shelf.set(func() { other.shelf.away = away })
+	other.shelf.set(func() { other.shelf.away = gone })
 	other.keep(0, 5)
 	foreign, err := os.ReadFile(filepath.Join(other.conf.Dir, spoolName))
 	if err != nil {
@@ -208,7 +208,7 @@ func TestSpoolThatWasEdited(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newSpoolWorld(t)
-			w.shelf.set(func() { w.shelf.away = away })
+			w.shelf.set(func() { w.shelf.away = gone })
 			w.keep(0, 5)
 			path := filepath.Join(w.conf.Dir, spoolName)
 			raw, err := os.ReadFile(path)
@@ -243,7 +243,7 @@ func TestSpoolThatWasEdited(t *testing.T) {
 // A line that a crash cut short was never answered, and is no edit.
 func TestSpoolCutShort(t *testing.T) {
 	w := newSpoolWorld(t)
-	w.shelf.set(func() { w.shelf.away = away })
+	w.shelf.set(func() { w.shelf.away = gone })
 	w.keep(0, 2)
 	path := filepath.Join(w.conf.Dir, spoolName)
 	raw, err := os.ReadFile(path)
@@ -279,7 +279,7 @@ func TestSpoolCutShort(t *testing.T) {
 // One thing that the store will not have keeps back no other, and is kept.
 func TestSpoolOfWhatTheStoreRefuses(t *testing.T) {
 	w := newSpoolWorld(t)
-	w.shelf.set(func() { w.shelf.away = away })
+	w.shelf.set(func() { w.shelf.away = gone })
 	w.keep(0, 3)
 	w.shelf.set(func() { w.shelf.away, w.shelf.bad = nil, "ses_01" })
 	if err := w.Replay(t.Context()); err != nil {
@@ -296,7 +296,7 @@ func TestSpoolOfWhatTheStoreRefuses(t *testing.T) {
 // A full spool says so, refusals first, acts next, and has room for the ends.
 func TestSpoolFull(t *testing.T) {
 	w := newSpoolWorld(t)
-	w.shelf.set(func() { w.shelf.away = away })
+	w.shelf.set(func() { w.shelf.away = gone })
 	w.keep(0, 1)
 	w.Spool.file.size = MaxSpool / 4 // as if so much were written
 	h := thing(1)
