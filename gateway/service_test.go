@@ -33,7 +33,7 @@ func TestServiceKeysAreReadInOneSpelling(t *testing.T) {
 	ec := der(&p256.PublicKey, err)
 	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	big := der(&p384.PublicKey, err)
-	r, err := rsa.GenerateKey(rand.Reader, 2048)
+	r, err := rsa.GenerateKey(rand.Reader, 2048) //nolint:forbidigo // what must be refused has to be made once
 	rs := der(&r.PublicKey, err)
 	for _, c := range []struct {
 		key          string

@@ -107,7 +107,7 @@ type Config struct {
 	Consoles Consoles
 	// Tunnels tells how WireGuard tunnels are; nil: this gateway carries none.
 	Tunnels Tunnels
-	HostCA   string // its SSH host authority as a line of authorized_keys; empty: the pages show no jump
+	HostCA  string // its SSH host authority as a line of authorized_keys; empty: the pages show no jump
 	// Certificates shows SSH certificates; nil: none is issued here.
 	Certificates Certificates
 	Node         string

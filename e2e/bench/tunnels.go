@@ -109,9 +109,9 @@ func (l *lab) openTunnel(ctx context.Context, who string, grant rig.Grant) (peer
 // forwarder is the baseline: a wireguard-go with a TUN device in the router, whose
 // kernel forwards.
 type forwarder struct {
-	cmd    *exec.Cmd
-	dev    string
-	peers  []peering
+	cmd   *exec.Cmd
+	dev   string
+	peers []peering
 }
 
 // startForwarder starts it with so many peers.

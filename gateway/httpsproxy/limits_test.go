@@ -107,10 +107,7 @@ func TestTheVolumeEndsTheSession(t *testing.T) {
 		w.enter()
 		c, _, err := w.dial("/ws")
 		check(t, err)
-		for {
-			if c.Write(t.Context(), websocket.MessageBinary, make([]byte, limit/3)) != nil {
-				break
-			}
+		for c.Write(t.Context(), websocket.MessageBinary, make([]byte, limit/3)) == nil {
 			if _, _, err := c.Read(t.Context()); err != nil {
 				break
 			}

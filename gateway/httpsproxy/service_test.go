@@ -77,9 +77,9 @@ func serviceWorld(t *testing.T, h http.Handler) (*world, *accounts, tls.Certific
 	w.gw.Close() // once more, with the configuration of service accounts
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
-	srv := &http.Server{Handler: w.p.Handler()} //nolint:gosec // Server sets the bounds
+	srv := &http.Server{Handler: w.p.Handler()}
 	w.p.Server(srv)
-	srv.TLSConfig = w.p.ServiceTLS(&tls.Config{Certificates: []tls.Certificate{w.ca.issue(t, x509.ExtKeyUsageServerAuth, "*."+testApps)}}) //nolint:gosec // a test
+	srv.TLSConfig = w.p.ServiceTLS(&tls.Config{Certificates: []tls.Certificate{w.ca.issue(t, x509.ExtKeyUsageServerAuth, "*."+testApps)}})
 	w.gw.Listener = l
 	done := make(chan struct{})
 	go func() { defer close(done); _ = srv.ServeTLS(l, "", "") }()
