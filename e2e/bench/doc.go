@@ -6,7 +6,7 @@
 // A family is named whole or by its first words: ssh is all of ssh.aes,
 // ssh.chacha, ssh.setup, ssh.parallel, ssh.echo, ssh.idle and ssh.tail; https is
 // https.rps, https.cpu, https.download, https.upload, https.p99 and https.ws; wg is
-// wg.flow1 and wg.flow8; gate is gate.ssh, gate.https, gate.stock, gate.cluster and gate.cluster.noredis. Each ends
+// wg.flow1, wg.flow8, wg.setup and wg.idle; gate is gate.ssh, gate.https, gate.wg, gate.stock, gate.cluster and gate.cluster.noredis. Each ends
 // within two minutes, those of a cluster within five. -quick moves so little
 // that it only shows that the bench itself works.
 //
@@ -36,7 +36,12 @@
 // tunnel. flow1 and flow8 are what iperf3 carries over one connection and over
 // eight, up to the plant and down, with flows recorded and with the suffix
 // .headers the headers of every packet too; cpu is of the process that ends the
-// tunnel, so that the kernel's forwarding is not counted.
+// tunnel, so that the kernel's forwarding is not counted. Where there are many
+// tunnels, and in wg.setup, both ways have the same clients in this process:
+// wireguard-go with a network stack instead of a device, on sockets that take
+// one datagram at a time. setup is from nothing to the plant's first byte:
+// handshake, TCP, and 16 bytes there and back. idle is memory for each of 1,000
+// tunnels that send keepalives; after, that of the process once all have ended.
 //
 // Other baselines: of CPU, the sshd that serves the route; of ssh.idle.after,
 // the same process fresh; of gate.ssh, a bare relay that shuts all its sockets
@@ -55,6 +60,19 @@
 // that led in again, of 1,000 by five ways that were begun after the answer to
 // an order, with the cookies of before; its baseline counts the ways, each of
 // which opens before the order.
+//
+// gate.wg is 200 live tunnels of a vendor, then 500 of another one, which the
+// suffix tells: in each a UDP flow that ticks ten times a second each way, and a
+// TCP flow. The baseline removes as many peers in one command of wg. From the
+// command's start on: byte, p99 and median, the last packet inside each tunnel
+// that was delivered at either end; reset, the last end of a TCP flow, at the
+// client or at the plant, that broke; of the baseline, which resets none, how
+// long it was waited for, and so many hung. Packets that were sent after the
+// command's answer and were delivered (after), tunnels that ticked on (left),
+// whose client shook hands anew or had anything pass (back), those of a third
+// vendor that were lost (lost). gap is the longest time between two ticks of one
+// of that vendor's tunnels while the order was carried out; its baseline,
+// before it; gap.tun is that beside the baseline.
 //
 // gate.cluster is three nodes with a PostgreSQL and a Redis of their own. 1,000
 // sessions of one vendor and 300 of another are spread over them and held by

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/portcullis/portcullis/e2e/rig"
@@ -109,9 +110,11 @@ func (l *lab) openTunnel(ctx context.Context, who string, grant rig.Grant) (peer
 // forwarder is the baseline: a wireguard-go with a TUN device in the router, whose
 // kernel forwards.
 type forwarder struct {
-	cmd   *exec.Cmd
-	dev   string
-	peers []peering
+	cmd    *exec.Cmd
+	dev    string
+	peers  []peering
+	public []string // keys of them
+	used   atomic.Int64
 }
 
 // startForwarder starts it with so many peers.
@@ -131,8 +134,24 @@ func (n *network) startForwarder(ctx context.Context, peers int) (*forwarder, er
 		}
 		address = address.Next()
 		fmt.Fprintf(&conf, "[Peer]\nPublicKey = %s\nAllowedIPs = %s/32\n", key, address)
+		s.public = append(s.public, key)
 		s.peers = append(s.peers, peering{own, public, "", address, fmt.Sprintf("127.0.0.1:%d", forwarderPort), plantRouted})
 	}
 	s.cmd, err = n.wireguard(ctx, s.dev, "router", forwarderAddr+"/16", conf.String())
 	return s, err
+}
+
+// next is a peer that nobody has yet.
+func (f *forwarder) next(context.Context) (peering, error) { return f.peers[f.used.Add(1)-1], nil }
+
+// given is how many somebody has.
+func (f *forwarder) given() int { return int(f.used.Load()) }
+
+// cut removes the peers from first to before last, in one command.
+func (f *forwarder) cut(ctx context.Context, first, last int) *exec.Cmd {
+	args := []string{"set", f.dev}
+	for _, key := range f.public[first:last] {
+		args = append(args, "peer", key, "remove")
+	}
+	return exec.CommandContext(ctx, "wg", args...)
 }
