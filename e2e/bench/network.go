@@ -208,6 +208,8 @@ func (n *network) close() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
+	// Namespaces go some time after they were deleted, and what is in them too.
+	_ = exec.CommandContext(ctx, "ip", "link", "del", n.id).Run() // where it got as far
 	for _, name := range slices.Backward(n.spaces) {
 		if err := n.ip(ctx, "netns del "+n.in(name)); err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
