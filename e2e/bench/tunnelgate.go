@@ -11,6 +11,8 @@ import (
 )
 
 const (
+	tunnelsWithin = 2 * time.Minute // for all of one side to be open
+
 	flowsHang  = 3 * time.Second // after the baseline's answer: what has not been reset then is not going to be
 	returnTime = 3 * time.Second // for peers that were cut to try again
 )
@@ -99,20 +101,24 @@ type tunnelDrop struct {
 	before, during          float64
 }
 
-// hold opens n live tunnels.
+// hold opens n tunnels and then has all of them beat: those that beat already
+// would make the others slow to open.
 func (k *pulses) hold(ctx context.Context, n int, open func(context.Context) (peering, error)) ([]*pulse, error) {
-	ctx, cancel := context.WithTimeout(ctx, openWithin)
+	ctx, cancel := context.WithTimeout(ctx, tunnelsWithin)
 	defer cancel()
-	all := make([]*pulse, n)
-	var next atomic.Int64
+	made, all := make([]peering, n), make([]*pulse, n)
+	var opened, started atomic.Int64
+	err := together(n, func() (err error) {
+		made[opened.Add(1)-1], err = open(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
 	first := uint32(k.count.Add(int64(n)) - int64(n))
-	err := together(n, func() error { // what fails is left by close
-		i := next.Add(1) - 1
-		made, err := open(ctx)
-		if err != nil {
-			return err
-		}
-		p, err := newPeer(made)
+	err = together(n, func() error { // what fails is left by close
+		i := started.Add(1) - 1
+		p, err := newPeer(made[i])
 		if err != nil {
 			return err
 		}
