@@ -10,6 +10,7 @@ import (
 const (
 	appCookie    = "portcullis-app"
 	hostPrefix   = "__Host-"
+	securePrefix = "__Secure-"
 	gatewayNames = "portcullis" // no target sets or sees a cookie that begins so
 )
 
@@ -31,9 +32,17 @@ type cookie struct{ name, value string }
 // gatewayCookie reports whether a cookie of that name is the gateway's.
 // Browsers compare prefixes without regard to case.
 func gatewayCookie(name string) bool {
-	name = strings.ToLower(strings.TrimSpace(name))
-	name = strings.TrimPrefix(strings.TrimPrefix(name, "__host-"), "__secure-")
-	return strings.HasPrefix(name, gatewayNames)
+	name = strings.TrimSpace(name)
+	for _, prefix := range []string{hostPrefix, securePrefix} {
+		if beginsFold(name, prefix) {
+			name = name[len(prefix):]
+		}
+	}
+	return beginsFold(name, gatewayNames)
+}
+
+func beginsFold(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }
 
 // splitCookies parts what a browser sends into what the target may see, as one

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -62,9 +63,8 @@ func (c *console) record(r gateway.HTTPRecord) error { return c.ch.Exchange(r, n
 func (x *exchange) request() gateway.HTTPRecord {
 	r := x.r
 	seen := r.Header
-	if _, own := splitCookies(r.Header["Cookie"], nil); len(own) > 0 { // what opens the console is nobody's to read
-		seen = r.Header.Clone()
-		kept, _ := splitCookies(r.Header["Cookie"], nil)
+	if kept, own := splitCookies(r.Header["Cookie"], nil); len(own) > 0 { // what opens the console is nobody's to read
+		seen = maps.Clone(r.Header)
 		if delete(seen, "Cookie"); kept != "" {
 			seen["Cookie"] = []string{kept}
 		}

@@ -1,6 +1,7 @@
 package httpsproxy
 
 import (
+	"bytes"
 	"net"
 	"net/http"
 	"strings"
@@ -31,10 +32,20 @@ var forwardedNames = map[string]bool{
 	"x-method-override": true, "x-http-method": true, "front-end-https": true, "x-url-scheme": true, "fastly-client-ip": true, "x-appengine-user-ip": true,
 }
 
-// plainName is a field's name in lower case, with hyphens for the underscores
-// that some servers take for them.
-func plainName(name string) string {
-	return strings.ReplaceAll(strings.ToLower(name), "_", "-")
+// plainName appends a field's name in lower case, with hyphens for the
+// underscores that some servers take for them. It is ASCII (RFC 9110 clause 5.1).
+func plainName(b []byte, name string) []byte {
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c >= 'A' && c <= 'Z':
+			b = append(b, c+'a'-'A')
+		case c == '_':
+			b = append(b, '-')
+		default:
+			b = append(b, c)
+		}
+	}
+	return b
 }
 
 // forTarget is the head that the target gets: the browser's own, without what
@@ -78,8 +89,9 @@ func (c *console) forTarget(r *http.Request) http.Header {
 
 // isOurs reports whether a field is one that only the gateway sends.
 func (c *console) isOurs(name string) bool {
-	p := plainName(name)
-	return forwardedNames[p] || strings.HasPrefix(p, "x-forwarded") || c.proof.names[p]
+	var room [64]byte // of a longer one there is a copy
+	p := plainName(room[:0], name)
+	return forwardedNames[string(p)] || bytes.HasPrefix(p, []byte("x-forwarded")) || c.proof.names[string(p)]
 }
 
 // encodings is what the target may compress by. Scripts, styles and the like

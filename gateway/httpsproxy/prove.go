@@ -109,7 +109,7 @@ func (p *proof) set(header, value string, until time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.header, p.value, p.until = header, value, until
-	if name := plainName(header); !p.names[name] { // requests read the map: once they do, a renewal finds it there
+	if name := string(plainName(nil, header)); !p.names[name] { // requests read the map: once they do, a renewal finds it there
 		p.names[name] = true
 	}
 }

@@ -45,23 +45,36 @@ type jsonRedactor struct {
 	begun  bool      // within it: its first byte has come
 }
 
+// next copies nothing of a body without a secret, which most are.
 func (j *jsonRedactor) next(p []byte) []byte {
-	out := make([]byte, 0, len(p)+64)
-	for len(p) > 0 {
-		var n int
+	var out []byte
+	from, hid := 0, false // what may be kept from there on is not in out
+	for at := 0; at < len(p); {
 		switch j.state {
 		case jsonBetween:
-			n, out = j.between(p, out)
+			at += j.between(p[at:])
 		case jsonString:
-			n, out = j.text(p, out)
-		case jsonSecret:
-			n, out = j.hide(p, out)
+			at += j.text(p[at:])
 		default:
-			return out
+			if !hid {
+				out, hid = make([]byte, 0, len(p)+64), true
+			}
+			out = append(out, p[from:at]...)
+			if j.state == jsonLost {
+				return out
+			}
+			n, whole := j.hide(p[at:])
+			if whole {
+				out = j.reveal(out)
+			}
+			at += n
+			from = at
 		}
-		p = p[n:]
 	}
-	return out
+	if !hid {
+		return p
+	}
+	return append(out, p[from:]...)
 }
 
 // rest ends a secret that the body's end cut off.
@@ -73,22 +86,22 @@ func (j *jsonRedactor) rest() []byte {
 }
 
 // between takes bytes up to the next string, or the next secret value.
-func (j *jsonRedactor) between(p, out []byte) (int, []byte) {
+func (j *jsonRedactor) between(p []byte) int {
 	for i, c := range p {
 		if j.ripe && c != ' ' && c != '\t' && c != '\n' && c != '\r' {
 			j.ripe, j.last = false, false
 			j.state, j.mac, j.depth, j.quoted, j.begun = jsonSecret, hmac.New(sha256.New, j.c.key), 0, false, false
-			return i, append(out, p[:i]...)
+			return i
 		}
 		switch c {
 		case '"':
 			j.state, j.esc, j.key = jsonString, false, j.key[:0]
 			j.named = len(j.stack) > 0 && j.stack[len(j.stack)-1] == '{' && !j.afterColon()
-			return i + 1, append(out, p[:i+1]...)
+			return i + 1
 		case '{', '[':
 			if len(j.stack) >= maxDepth {
 				j.state = jsonLost
-				return len(p), append(out, p[:i]...)
+				return i
 			}
 			j.colon(false)
 			j.stack = append(j.stack, c)
@@ -104,7 +117,7 @@ func (j *jsonRedactor) between(p, out []byte) (int, []byte) {
 			j.colon(false)
 		}
 	}
-	return len(p), append(out, p...)
+	return len(p)
 }
 
 // A '{' on the stack becomes a '(' between a colon and the value's end, so that
@@ -119,7 +132,7 @@ func (j *jsonRedactor) colon(on bool) {
 
 func (j *jsonRedactor) afterColon() bool { return len(j.stack) > 0 && j.stack[len(j.stack)-1] == '(' }
 
-func (j *jsonRedactor) text(p, out []byte) (int, []byte) {
+func (j *jsonRedactor) text(p []byte) int {
 	for i, c := range p { // most strings are too short for a search to pay
 		switch {
 		case j.esc:
@@ -129,11 +142,11 @@ func (j *jsonRedactor) text(p, out []byte) (int, []byte) {
 		case c == '"':
 			j.grow(p[:i])
 			j.state, j.last = jsonBetween, j.named && j.secret()
-			return i + 1, append(out, p[:i+1]...)
+			return i + 1
 		}
 	}
 	j.grow(p)
-	return len(p), append(out, p...)
+	return len(p)
 }
 
 // grow keeps the name under way, as far as it can matter.
@@ -172,8 +185,8 @@ func (j *jsonRedactor) isSecret() bool {
 }
 
 // hide takes bytes of a secret value: a string, a number, a word, or all that a
-// pair of brackets holds.
-func (j *jsonRedactor) hide(p, out []byte) (int, []byte) {
+// pair of brackets holds; whole: up to its end.
+func (j *jsonRedactor) hide(p []byte) (n int, whole bool) {
 	from := 0 // the quotes around a string are no part of it
 	for i, c := range p {
 		switch {
@@ -185,7 +198,7 @@ func (j *jsonRedactor) hide(p, out []byte) (int, []byte) {
 			j.quoted = false
 			if j.depth == 0 {
 				j.take(p[from:i])
-				return i + 1, j.reveal(out)
+				return i + 1, true
 			}
 		case j.quoted:
 		case c == '"' && (j.depth > 0 || !j.begun && i == 0):
@@ -198,15 +211,15 @@ func (j *jsonRedactor) hide(p, out []byte) (int, []byte) {
 		case j.depth > 0 && (c == '}' || c == ']'):
 			if j.depth--; j.depth == 0 {
 				j.take(p[:i+1])
-				return i + 1, j.reveal(out)
+				return i + 1, true
 			}
 		case j.depth == 0 && (c == ',' || c == '}' || c == ']' || c <= ' '): // behind a number or a word
 			j.take(p[:i])
-			return i, j.reveal(out)
+			return i, true
 		}
 	}
 	j.take(p[from:])
-	return len(p), out
+	return len(p), false
 }
 
 func (j *jsonRedactor) take(p []byte) {

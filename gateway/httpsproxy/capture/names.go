@@ -1,9 +1,5 @@
 package capture
 
-import (
-	"strings"
-)
-
 // secretNames are names, as plain writes them, whose values are never recorded.
 var secretNames = []string{
 	"authorization", "proxyauthorization", "authenticationinfo", "proxyauthenticationinfo", "cookie", "setcookie",
@@ -27,7 +23,7 @@ func newNames(more []string) names {
 		n.exact[s] = struct{}{}
 	}
 	for _, s := range more {
-		n.exact[plain(s)] = struct{}{}
+		n.exact[string(plain(nil, s))] = struct{}{}
 	}
 	return n
 }
@@ -36,32 +32,22 @@ func (n names) secret(name string) bool {
 	if len(name) > maxName {
 		return true
 	}
-	p := plain(name)
-	if _, ok := n.exact[p]; ok {
+	var room [maxName]byte
+	p := plain(room[:0], name)
+	if _, ok := n.exact[string(p)]; ok {
 		return true
 	}
 	for _, e := range secretEndings {
-		if strings.HasSuffix(p, e) {
+		if len(p) >= len(e) && string(p[len(p)-len(e):]) == e {
 			return true
 		}
 	}
 	return false
 }
 
-// plain is a name in the one spelling that is compared: X-Api_Key and xApiKey
-// are the same to those who write programs.
-func plain(name string) string {
-	same := true
-	for i := range len(name) {
-		if c := name[i]; !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9') {
-			same = false
-			break
-		}
-	}
-	if same {
-		return name
-	}
-	b := make([]byte, 0, len(name))
+// plain appends a name in the one spelling that is compared: X-Api_Key and
+// xApiKey are the same to those who write programs.
+func plain(b []byte, name string) []byte {
 	for i := range len(name) {
 		switch c := name[i]; {
 		case c >= 'A' && c <= 'Z':
@@ -71,5 +57,5 @@ func plain(name string) string {
 			b = append(b, c)
 		}
 	}
-	return string(b)
+	return b
 }

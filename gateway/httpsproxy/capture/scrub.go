@@ -19,14 +19,20 @@ const MinScrub = 8
 // as many asterisks: a length that was announced stays true. A nil one
 // replaces nothing.
 type Scrubber struct {
-	spellings atomic.Pointer[[][]byte] // longest first
+	spellings atomic.Pointer[[]spelling] // longest first
+}
+
+// spelling is at hand as both, so that no search copies it.
+type spelling struct {
+	raw  []byte
+	text string
 }
 
 // NewScrubber looks for the secrets, as they are, escaped for URLs, JSON and
 // HTML, and in Base64. It is nil where none is long enough.
 func NewScrubber(secrets ...string) *Scrubber {
 	s := &Scrubber{}
-	s.spellings.Store(&[][]byte{})
+	s.spellings.Store(&[]spelling{})
 	s.Learn(secrets...)
 	if len(*s.spellings.Load()) == 0 {
 		return nil
@@ -53,23 +59,23 @@ func (s *Scrubber) Learn(secrets ...string) {
 			x, url.QueryEscape(x), url.PathEscape(x), html.EscapeString(x), string(quoted[1 : len(quoted)-1]),
 			base64.StdEncoding.EncodeToString([]byte(x)), base64.RawStdEncoding.EncodeToString([]byte(x)), base64.RawURLEncoding.EncodeToString([]byte(x)),
 		} {
-			if !slices.ContainsFunc(all, func(b []byte) bool { return string(b) == y }) {
-				all = append(all, []byte(y))
+			if !slices.ContainsFunc(all, func(b spelling) bool { return b.text == y }) {
+				all = append(all, spelling{[]byte(y), y})
 			}
 		}
 	}
-	slices.SortStableFunc(all, func(a, b []byte) int { return len(b) - len(a) })
+	slices.SortStableFunc(all, func(a, b spelling) int { return len(b.text) - len(a.text) })
 	s.spellings.Store(&all)
 }
 
 // String is v without the secret.
 func (s *Scrubber) String(v string) string {
-	if s == nil {
+	if s == nil || len(v) < MinScrub {
 		return v
 	}
 	for _, x := range *s.spellings.Load() {
-		if strings.Contains(v, string(x)) {
-			v = strings.ReplaceAll(v, string(x), strings.Repeat("*", len(x)))
+		if strings.Contains(v, x.text) {
+			v = strings.ReplaceAll(v, x.text, strings.Repeat("*", len(x.text)))
 		}
 	}
 	return v
@@ -83,16 +89,16 @@ func (s *Scrubber) Mask(p []byte) bool {
 	found := false
 	for _, x := range *s.spellings.Load() {
 		for at := 0; ; {
-			i := bytes.Index(p[at:], x)
+			i := bytes.Index(p[at:], x.raw)
 			if i < 0 {
 				break
 			}
 			found = true
 			at += i
-			for j := range x {
+			for j := range x.raw {
 				p[at+j] = '*'
 			}
-			at += len(x)
+			at += len(x.raw)
 		}
 	}
 	return found
@@ -101,7 +107,8 @@ func (s *Scrubber) Mask(p []byte) bool {
 // open is how many bytes at the end of p may be the beginning of the secret.
 func (s *Scrubber) open(p []byte) int {
 	longest := 0
-	for _, x := range *s.spellings.Load() {
+	for _, one := range *s.spellings.Load() {
+		x := one.raw
 		for n := min(len(x)-1, len(p)); n > longest; n-- {
 			if p[len(p)-n] == x[0] && bytes.HasPrefix(x, p[len(p)-n:]) {
 				longest = n
