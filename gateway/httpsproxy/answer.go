@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -25,7 +26,18 @@ func (b *buffers) get() *[chunk]byte {
 
 func (b *buffers) put(p *[chunk]byte) { b.pool.Put(p) }
 
-const sniffed = 512 // bytes that tell a type (net/http.DetectContentType)
+const (
+	sniffed = 512 // bytes that tell a type (net/http.DetectContentType)
+
+	// A body of which that much came, each piece within that time, is a fast one.
+	fastFrom = 1 << 20
+	fastTime = 5 * time.Millisecond
+
+	// streamWrite is what one frame of HTTP/2 takes so that it fills one TLS
+	// record with its head (RFC 9113 clause 4.1); of 16 KiB nine bytes would be a
+	// record, and a system call, of their own.
+	streamWrite = 16<<10 - 9
+)
 
 // answer shows the target's answer, if the abilities let it.
 func (x *exchange) answer(res *http.Response) {
@@ -58,6 +70,9 @@ func (x *exchange) answer(res *http.Response) {
 	}
 	x.out = c.capture.Body(kind, encoding, clean)
 	s := &shown{x: x, res: res, buf: buf[:], tally: tally{c: c, part: gateway.HTTPShown, n: x.n, acc: x.out}, left: res.ContentLength}
+	if s.most = chunk; x.r.ProtoMajor == 2 {
+		s.most, s.buf = streamWrite, buf[:chunk/streamWrite*streamWrite]
+	}
 	if clean && c.scrub != nil {
 		s.scrub = c.scrub.Stream()
 	}
@@ -149,6 +164,8 @@ type shown struct {
 	left  int64           // of what was announced; negative: unknown
 
 	announced map[string]bool // trailers
+	most      int             // bytes of one write
+	fast      int             // bytes that came without a wait
 	broken    error           // met already, behind what has been read
 	renew     time.Time       // when the bound on a stalled browser is set anew
 }
@@ -210,7 +227,7 @@ func (s *shown) body(first []byte) error {
 		return s.broken
 	}
 	for {
-		n, err := s.res.Body.Read(s.buf)
+		n, err := s.read()
 		if n > 0 {
 			if err := s.show(s.buf[:n]); err != nil {
 				return err
@@ -231,6 +248,24 @@ func (s *shown) body(first []byte) error {
 		}
 	}
 	return s.rest()
+}
+
+// read takes the next piece: of a long body that comes fast a whole buffer,
+// since each piece has its price; of others what has come.
+func (s *shown) read() (int, error) {
+	if s.left <= int64(len(s.buf)) {
+		return s.res.Body.Read(s.buf)
+	}
+	least := 1
+	if s.fast >= fastFrom {
+		least = len(s.buf)
+	}
+	began := time.Now()
+	n, err := io.ReadAtLeast(s.res.Body, s.buf, least)
+	if s.fast += n; time.Since(began) > fastTime {
+		s.fast = 0
+	}
+	return n, err
 }
 
 // show passes one piece, after it was recorded.
@@ -255,8 +290,10 @@ func (s *shown) write(p []byte) error {
 	}
 	slow := s.left > 0 && len(p) < 4<<10
 	s.stalled()
-	if _, err := s.x.w.Write(p); err != nil {
-		return err
+	for piece := range slices.Chunk(p, s.most) {
+		if _, err := s.x.w.Write(piece); err != nil {
+			return err
+		}
 	}
 	if s.left < 0 || slow {
 		s.flush()

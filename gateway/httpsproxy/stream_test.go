@@ -282,6 +282,41 @@ func sumOf(h hash.Hash, n int64) string {
 	return fmt.Sprintf("%x", h.Sum(nil))
 }
 
+// TestW09AFastBodyThatStalls: what is gathered of it is less than a buffer, and
+// is shown where the target breaks off.
+func TestW09AFastBodyThatStalls(t *testing.T) {
+	const size, first = 8 << 20, 4<<20 + 1000
+	goOn := make(chan bool)
+	w := newWorld(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("Content-Length", fmt.Sprint(size))
+		_, _ = io.CopyN(rw, &pattern{}, first)
+		check(t, http.NewResponseController(rw).Flush())
+		if !<-goOn {
+			panic(http.ErrAbortHandler)
+		}
+		_, _ = io.CopyN(rw, &pattern{at: first}, size-first)
+	}))
+	w.enter()
+	for _, h2 := range []bool{false, true} {
+		for _, whole := range []bool{true, false} {
+			res, err := w.client(h2).Do(w.request("GET", "/known", nil))
+			check(t, err)
+			h := sha256.New()
+			_, err = io.CopyN(h, res.Body, first-chunk)
+			check(t, err)
+			goOn <- whole
+			n, err := io.Copy(h, res.Body)
+			res.Body.Close()
+			if n += first - chunk; whole && (err != nil || n != size) || !whole && (err == nil || n < first-chunk || n > first) {
+				t.Errorf("h2 %v, whole %v: %d bytes, %v", h2, whole, n, err)
+			}
+			if want := sumOf(sha256.New(), n); fmt.Sprintf("%x", h.Sum(nil)) != want {
+				t.Errorf("h2 %v, whole %v: other bytes", h2, whole)
+			}
+		}
+	}
+}
+
 // TestW10Ranges: single, several, none that can be met.
 func TestW10Ranges(t *testing.T) {
 	w := newWorld(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
