@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/portcullis/portcullis/gateway"
 	"github.com/portcullis/portcullis/gateway/audit"
@@ -25,6 +26,10 @@ type check struct {
 	request         string
 	session         string
 	live            *liveShell
+
+	network string // the grant of the tunnel
+	tunnel  *demoTunnel
+	polled  chan error // why the flow in it ended
 }
 
 // check plays the whole story: a line a step with its time, and an error at
@@ -39,7 +44,7 @@ func (d *demoCmd) check(s *story) error {
 		if c.plant, err = d.plant(s.ctx, filepath.Join(s.dir, "data"), Listen{Web: web[0], SSH: "127.0.0.1:0", VPN: "127.0.0.1:0"}, s.errOut); err != nil {
 			return "", err
 		}
-		return fmt.Sprintf("%d targets, gateway on %s", len(c.plant.targets), c.plant.cfg.URL), nil
+		return fmt.Sprintf("%d targets, gateway on %s", len(c.plant.targets)+2, c.plant.cfg.URL), nil
 	}}); err != nil {
 		return err
 	}
@@ -54,6 +59,7 @@ func (c *check) serve() (err error) {
 	defer func() {
 		stop()
 		stopErr := <-served
+		c.tunnel.down()
 		c.plant.stop()
 		if err == nil {
 			err = stopErr
@@ -75,7 +81,13 @@ func (c *check) serve() (err error) {
 		scene{"the replay holds the output", c.replay},
 		scene{"a fresh machine signs in for a certificate by touch", c.login},
 		scene{"a live shell is open", c.openShell},
-		scene{"suspending the vendor ends the live shell", c.suspend},
+		scene{"a tunnel for one flow is asked for and agreed to", c.askTunnel},
+		scene{"it opens by touch for a fresh WireGuard key", c.openTunnel},
+		scene{"a register is read through it", c.readRegister},
+		scene{"a flow that nobody agreed to is refused", c.refusedFlow},
+		scene{"suspending the vendor ends the shell and the tunnel", c.suspend},
+		scene{"the flow is cut while it reads", c.cutTunnel},
+		scene{"the old configuration brings nothing back", c.oldConfiguration},
 		scene{"reconnecting is refused with the reason", c.refused("suspended")},
 		scene{"the log verifies", c.verify},
 	)
@@ -175,11 +187,18 @@ func (c *check) suspend() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	rep := x.Report
-	if rep == nil || rep.Verdict != gateway.Pass || len(rep.Nodes) != 1 || len(rep.Nodes[0].Sessions) != 1 {
-		return "", fmt.Errorf("the report does not say PASS with one session closed: %+v", rep)
+	rep, want := x.Report, 1
+	if c.tunnel != nil {
+		want = 2
 	}
-	return "both sockets closed after " + ms(rep.Nodes[0].Sessions[0].After), c.live.ended("suspended")
+	if rep == nil || rep.Verdict != gateway.Pass || len(rep.Nodes) != 1 || len(rep.Nodes[0].Sessions) != want {
+		return "", fmt.Errorf("the report does not say PASS with %d sessions closed: %+v", want, rep)
+	}
+	var last time.Duration
+	for _, x := range rep.Nodes[0].Sessions {
+		last = max(last, x.After)
+	}
+	return "the last socket closed after " + ms(last), c.live.ended("suspended")
 }
 
 func suspendDemoVendor(ctx context.Context, socket string) (gateway.Suspension, error) {

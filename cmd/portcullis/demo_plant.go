@@ -27,6 +27,7 @@ type plant struct {
 	cfg     Config
 	targets []*sshTarget
 	console *sampleConsole
+	network *sampleNetwork
 	gate    *gatewayd
 	links   map[string]string // of people who have no key yet
 	logs    *os.File
@@ -56,7 +57,10 @@ func (d *demoCmd) plant(ctx context.Context, data string, at Listen, errOut io.W
 		return nil, err
 	}
 	log := slog.New(slog.NewTextHandler(errOut, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	if p.gate, err = newGateway(ctx, p.cfg, log); err != nil {
+	if p.network, err = startNetwork(ctx); err != nil {
+		return nil, err
+	}
+	if p.gate, err = newGateway(ctx, p.cfg, log, p.network.dial); err != nil {
 		return nil, err
 	}
 	for _, t := range demoTargets {
@@ -79,6 +83,9 @@ func (p *plant) stop() {
 	}
 	if p.console != nil {
 		p.console.stop()
+	}
+	if p.network != nil {
+		p.network.stop()
 	}
 	if p.logs != nil {
 		_ = p.logs.Close() // a log of the sample targets
@@ -104,10 +111,14 @@ func (p *plant) configure(at Listen) error {
 	if err != nil {
 		return usagef("--web %q is not host:port", at.Web)
 	}
-	raw, err := yaml.Marshal(map[string]any{
+	all := map[string]any{
 		"url": "http://localhost:" + port, "apps_domain": "localhost", "data": p.data, "node": "demo", "listen": at,
 		"roots": []string{machineRoot(keys)}, "recordings_reserve_mib": 1,
-	})
+	}
+	if at.VPN != off && !strings.HasSuffix(at.VPN, ":0") { // localhost may mean ::1, where nothing listens
+		all["vpn"] = map[string]any{"endpoint": at.VPN}
+	}
+	raw, err := yaml.Marshal(all)
 	if err != nil {
 		return err
 	}
@@ -130,7 +141,7 @@ func (p *plant) seed(ctx context.Context) error {
 	default:
 		p.links[demoAdmin] = link
 	}
-	raw, err := yaml.Marshal(inventory(p.targets, p.console.entry()))
+	raw, err := yaml.Marshal(inventory(p.targets, p.console.entry(), p.network.entry()))
 	if err != nil {
 		return err
 	}
@@ -226,10 +237,13 @@ browser's developer tools have a virtual one (Chromium: More tools, WebAuthn, wi
   1. The approver finds a request of %s waiting in the inbox and agrees with a touch.
   2. The engineer adds an SSH key on the page "Keys", then connects and touches:
          ssh -p %s service+historian@%s
-  3. The administrator watches it on the board, and drops the gate there, or here:
+  3. The engineer asks for "%s" too, with the ability "%s", and opens a tunnel to it
+     in the browser, or here; with wg-quick it is as if rtu-1 was on the same network:
+         portcullis tunnel %s --server %s
+  4. The administrator watches it on the board, and drops the gate there, or here:
          portcullis --data %s suspend vendor %s --reason "breach news"
 
 Ctrl-C stops everything. State is in %s.
-`, demoEngineerName, port, host, p.data, demoVendor, p.data)
+`, demoEngineerName, port, host, demoNetwork, demoFlow, demoNetwork, p.cfg.URL, p.data, demoVendor, p.data)
 	_, _ = io.WriteString(w, b.String()) // nobody may be reading
 }

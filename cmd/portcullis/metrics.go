@@ -21,5 +21,21 @@ func (g *gatewayd) metrics() *prometheus.Registry {
 			return float64(s.Until.Unix())
 		}))
 	}
+	if g.tunnels != nil {
+		g.tunnelMetrics(reg)
+	}
 	return reg
+}
+
+// tunnelMetrics count tunnels, their flows and, by one of a few reasons, the
+// packets that went no further.
+func (g *gatewayd) tunnelMetrics(reg *prometheus.Registry) {
+	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "portcullis_tunnels_live", Help: "WireGuard tunnels on this node."},
+		func() float64 { return float64(g.tunnels.Stats().Tunnels) }))
+	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "portcullis_tunnel_flows_open", Help: "Flows that are open in them."},
+		func() float64 { return float64(g.tunnels.Stats().Flows) }))
+	for why := range g.tunnels.Stats().Drops {
+		opts := prometheus.CounterOpts{Name: "portcullis_tunnel_packets_dropped_total", Help: "Packets inside tunnels that went no further, by why.", ConstLabels: prometheus.Labels{"why": why}}
+		reg.MustRegister(prometheus.NewCounterFunc(opts, func() float64 { return float64(g.tunnels.Stats().Drops[why]) }))
+	}
 }

@@ -59,7 +59,7 @@ func (s *serveCmd) Run(r *run) error {
 	if err != nil {
 		return err
 	}
-	g, err := newGateway(r.ctx, cfg, log)
+	g, err := newGateway(r.ctx, cfg, log, nil)
 	if err != nil {
 		return err
 	}
@@ -92,8 +92,9 @@ type gatewayd struct {
 }
 
 // newGateway joins the rooms, recovers from a crash and listens; nothing is
-// answered before serve.
-func newGateway(ctx context.Context, cfg Config, log *slog.Logger) (_ *gatewayd, err error) {
+// answered before serve. Tunnels' flows are dialled by dial; nil: as anything
+// is.
+func newGateway(ctx context.Context, cfg Config, log *slog.Logger, dial dialer) (_ *gatewayd, err error) {
 	r, err := open(cfg, log)
 	if err != nil {
 		return nil, err
@@ -119,7 +120,7 @@ func newGateway(ctx context.Context, cfg Config, log *slog.Logger) (_ *gatewayd,
 	if err := g.joinConsoles(); err != nil {
 		return nil, err
 	}
-	if err := g.joinTunnels(); err != nil {
+	if err := g.joinTunnels(dial); err != nil {
 		return nil, err
 	}
 	if err := g.joinPages(); err != nil {

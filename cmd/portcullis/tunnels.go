@@ -27,8 +27,11 @@ import (
 // each other's peers.
 const nodeKey = "wireguard.key"
 
+// dialer reaches what is behind the gateway, as net.Dialer.DialContext does.
+type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
+
 // joinTunnels makes the concentrator, where listen.vpn says that there is one.
-func (g *gatewayd) joinTunnels() error {
+func (g *gatewayd) joinTunnels(dial dialer) error {
 	if g.cfg.Listen.VPN == off || g.cfg.Listen.VPN == "" {
 		return nil
 	}
@@ -39,7 +42,7 @@ func (g *gatewayd) joinTunnels() error {
 	all, slice := g.cfg.VPN.prefixes(g.cfg.Node, g.cfg.Nodes)
 	g.tunnels, err = vpn.New(vpn.Config{
 		Sessions: tunnelSessions{g.sessions}, Node: g.cfg.Node, Key: key, Listen: g.cfg.Listen.VPN, Endpoint: g.vpnEndpoint(),
-		Prefix4: slice[0], Prefix6: slice[1], All: all[:], Logger: g.log, Now: time.Now,
+		Prefix4: slice[0], Prefix6: slice[1], All: all[:], Dial: dial, Logger: g.log, Now: time.Now,
 	})
 	if err != nil {
 		return hinted(err, "stop what uses the address, or set listen.vpn to another, or to off")
