@@ -145,6 +145,7 @@ func (g *gatewayd) localDoctor(w http.ResponseWriter, r *http.Request) error {
 		out = append(out, finding{What: "consoles", Text: err.Error()})
 	}
 	out = append(out, lookAtConsoles(ctx, targets, time.Now())...)
+	out = append(out, g.lookAtTunnels(ctx, targets)...)
 	out = append(out, g.lookAtCertificates()...)
 	runs := fmt.Sprintf("%s runs as node %s with %d live sessions", version(), g.cfg.Node, len(g.sessions.Live()))
 	if until := g.leaving.Load(); until != nil {

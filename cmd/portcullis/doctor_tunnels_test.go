@@ -1,0 +1,50 @@
+package main
+
+import (
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/portcullis/portcullis/gateway"
+)
+
+// The doctor says what stands in the way of tunnels, each with a cure.
+func TestDoctorLooksAtTunnels(t *testing.T) {
+	inner := [2]netip.Prefix{netip.MustParsePrefix("100.100.0.0/16"), netip.MustParsePrefix("fd70::/64")}
+	network := func(prefix string, removed bool) gateway.Target {
+		return gateway.Target{Name: "substation", Kind: gateway.KindNetwork, Removed: removed, Network: &gateway.Network{Prefixes: []netip.Prefix{netip.MustParsePrefix(prefix)}}}
+	}
+	at := func(cidr string) []net.Addr {
+		ip, n, err := net.ParseCIDR(cidr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []net.Addr{&net.IPNet{IP: ip, Mask: n.Mask}}
+	}
+	for name, c := range map[string]struct {
+		found []finding
+		says  []string
+	}{
+		"all is well":            {lookAtPrefixes(inner, []gateway.Target{network("10.77.0.0/24", false)}, at("192.0.2.7/24")), nil},
+		"a network inside":       {lookAtPrefixes(inner, []gateway.Target{network("100.100.4.0/24", false)}, nil), []string{"vpn.prefix4 100.100.0.0/16 overlaps 100.100.4.0/24 of the network substation"}},
+		"one that is removed":    {lookAtPrefixes(inner, []gateway.Target{network("100.100.4.0/24", true)}, nil), nil},
+		"a network around":       {lookAtPrefixes(inner, []gateway.Target{network("fd70::/32", false)}, nil), []string{"vpn.prefix6 fd70::/64 overlaps"}},
+		"this machine's own":     {lookAtPrefixes(inner, nil, at("100.100.200.9/20")), []string{"overlaps 100.100.192.0/20, which this machine is in"}},
+		"no tunnels":             {unservedNetworks([]gateway.Target{network("10.77.0.0/24", false), network("10.78.0.0/24", true)}), []string{"substation is a network, and this node carries no tunnels"}},
+		"an endpoint nowhere":    {[]finding{lookAtEndpoint(t.Context(), "gate.invalid:51820")}, []string{"gate.invalid:51820, which this machine cannot resolve"}},
+		"an endpoint of no port": {[]finding{lookAtEndpoint(t.Context(), "gate")}, []string{"is not host:port"}},
+	} {
+		for _, f := range c.found {
+			if f.OK || f.Cure == "" {
+				t.Errorf("%s: %+v", name, f)
+			}
+		}
+		if len(c.found) != len(c.says) || len(c.says) == 1 && !strings.Contains(c.found[0].Text, c.says[0]) {
+			t.Errorf("%s: %+v, want %q", name, c.found, c.says)
+		}
+	}
+	if f := lookAtEndpoint(t.Context(), "127.0.0.1:51820"); !f.OK {
+		t.Errorf("%+v", f)
+	}
+}
