@@ -22,6 +22,6 @@ COPY --from=build /out/portcullis /portcullis
 COPY --from=build --chown=65532:65532 /out/data /data
 USER 65532:65532
 VOLUME /data
-EXPOSE 2022 8443
+EXPOSE 2022 8443 51820/udp
 ENTRYPOINT ["/portcullis"]
 CMD ["serve", "--config", "/etc/portcullis/portcullis.yaml"]

@@ -11,6 +11,7 @@ var topics = []topic{
 	{"forwards", "Forwards", "Reaching a database or a web page behind the target, port by port."},
 	{"terminal", "In the browser", "A shell without a client of your own."},
 	{"consoles", "Web consoles", "A target's web pages, in this browser, for the time that was agreed."},
+	{"tunnels", "Networks by WireGuard", "A tunnel to the hosts and ports that were agreed, with the client that you have."},
 	{"certificates", "Login certificates", "portcullis login: an SSH certificate for the day, by one touch."},
 	{"keys", "Keys", "What a FIDO2 key is for, what an SSH key is for, and how each comes and goes."},
 	{"approve", "Approving", "What to look at before you agree, and what your touch signs."},

@@ -235,6 +235,26 @@ func TestEmptyGateway(t *testing.T) {
 	}
 }
 
+// Every topic that the help lists is a page of its own, and each way in is one.
+func TestHelpPages(t *testing.T) {
+	s := newStand(t)
+	topics := regexp.MustCompile(`href="/help/([a-z]+)"`).FindAllStringSubmatch(text(t, s.as("", http.MethodGet, "/help", "")), -1)
+	said := map[string]string{}
+	for _, m := range topics {
+		res := s.as("", http.MethodGet, "/help/"+m[1], "")
+		if said[m[1]] = text(t, res); res.StatusCode != http.StatusOK || !strings.Contains(said[m[1]], "<h1>") {
+			t.Errorf("/help/%s answers %d", m[1], res.StatusCode)
+		}
+	}
+	for topic, want := range map[string]string{
+		"connect": "Connecting by ssh", "consoles": "service account", "tunnels": "portcullis tunnel TARGET --server http", "suspend": "portcullis secrets exposed",
+	} {
+		if !strings.Contains(said[topic], want) {
+			t.Errorf("/help/%s does not say %q", topic, want)
+		}
+	}
+}
+
 // The help shows how to jump, with the gateway's authority; without one it
 // says nothing of it.
 func TestHelpShowsTheJump(t *testing.T) {
