@@ -79,6 +79,9 @@ func TestEndInMidFlow(t *testing.T) {
 	}
 	t.Logf("broken at the target after %s, at the client after %s", atTarget, time.Since(begun))
 	<-c.live.done
+	dev, _ := c.device() // the same key again, while the resets still leave
+	defer dev.Close()
+	check(t, dev.IpcSet("public_key="+hexKey(w.g.public)+"\npersistent_keepalive_interval=1\n"))
 	f := c.live.ch.last()[0]
 	if !f.Ended || f.EndedBy != gateway.FlowByGate {
 		t.Errorf("record %+v", f)
@@ -96,9 +99,6 @@ func TestEndInMidFlow(t *testing.T) {
 		s, ok = w.g.State(c.tun.Session)
 		return ok && s.Ended != nil && s.Ended.Reason == gateway.EndWindow && s.Open == 0
 	})
-	dev, _ := c.device() // the same key again
-	defer dev.Close()
-	check(t, dev.IpcSet("public_key="+hexKey(w.g.public)+"\npersistent_keepalive_interval=1\n"))
 	shook := time.NewTimer(500 * time.Millisecond)
 	<-shook.C
 	if p, ok := new(peerCache).of(dev, w.g.public); !ok || !p.handshake.IsZero() {

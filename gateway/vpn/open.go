@@ -184,6 +184,14 @@ func (g *Gateway) addPeer(t *tunnel) error {
 	return nil
 }
 
+// estrange lets no handshake of the peer come to anything from now on, while
+// the keys agreed on before still carry its resets.
+func (g *Gateway) estrange(t *tunnel) {
+	if err := g.dev.IpcSet("public_key=" + hexKey(t.key) + "\nupdate_only=true\npreshared_key=" + hexKey(NewKey()) + "\n"); err != nil {
+		g.dev.RemovePeer(device.NoisePublicKey(t.key)) // no reset is worth a handshake
+	}
+}
+
 func (g *Gateway) describe(t *tunnel) Tunnel {
 	reach := append(t.rules.Reaches(), netip.PrefixFrom(g.inner[0], 32), netip.PrefixFrom(g.inner[1], 128))
 	return Tunnel{

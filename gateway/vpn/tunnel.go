@@ -180,6 +180,7 @@ func (t *tunnel) tend() {
 	t.cut.Store(true)
 	<-t.shut
 	t.rest()
+	t.g.estrange(t)
 	t.leave()
 	t.gone.Store(true)
 	t.g.dev.RemovePeer(device.NoisePublicKey(t.key))
