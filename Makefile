@@ -44,8 +44,9 @@ demo: build ## build, then run the sample plant on loopback (NODES=3: on three n
 	bin/portcullis demo --data demo-data $(DEMO_ARGS)
 
 test-needs:
-	.ci/need sshd=openssh-server ssh=openssh-client ssh-keygen=openssh-client chromium=chromium fc-list=fontconfig gcc=gcc dbclient=dropbear-bin plink=putty-tools pscp=putty-tools psftp=putty-tools lftp=lftp ansible-playbook=ansible-core /usr/lib/python3/dist-packages/paramiko=python3-paramiko ssh-audit=ssh-audit ip=iproute2 nsenter=util-linux redis-server=redis-server redis-sentinel=redis-sentinel rsync=rsync git=git curl=curl scp=openssh-client sftp=openssh-client pg_ctlcluster=postgresql pebble=pebble prometheus=prometheus tshark=tshark capinfos=wireshark-common slowhttptest=slowhttptest testssl=testssl.sh
+	.ci/need sshd=openssh-server ssh=openssh-client ssh-keygen=openssh-client chromium=chromium fc-list=fontconfig gcc=gcc dbclient=dropbear-bin plink=putty-tools pscp=putty-tools psftp=putty-tools lftp=lftp ansible-playbook=ansible-core /usr/lib/python3/dist-packages/paramiko=python3-paramiko ssh-audit=ssh-audit ip=iproute2 nsenter=util-linux redis-server=redis-server redis-sentinel=redis-sentinel rsync=rsync git=git curl=curl scp=openssh-client sftp=openssh-client pg_ctlcluster=postgresql pebble=pebble prometheus=prometheus tshark=tshark capinfos=wireshark-common slowhttptest=slowhttptest testssl=testssl.sh wg-quick=wireguard-tools iperf3=iperf3 nmap=nmap dig=bind9-dnsutils ping=iputils-ping mbpoll=mbpoll xrdp=xrdp xfreerdp=freerdp2-x11 xvfb-run=xvfb xauth=xauth
 	@go version -m $(TOOLS)/h2spec 2>/dev/null | grep -qF "$(H2SPEC)" || GOBIN=$(TOOLS) go install github.com/summerwind/h2spec/cmd/h2spec@$(H2SPEC)
+	go build -trimpath -o $(TOOLS)/wireguard golang.zx2c4.com/wireguard # the client, of the version that go.mod names
 	cd e2e && npm ci --no-audit --no-fund
 
 # -p 2: the packages that hold real servers are heavy, and a timing promise

@@ -34,7 +34,7 @@ type Gateway struct {
 	Data   string
 	URL    string // http://localhost:PORT
 	SSH    string // localhost:port; the host certificate is for that name
-	VPN    string // 127.0.0.1:port, UDP
+	VPN    string // host:port, UDP; of loopback until Outside says otherwise
 	Admin  string // http://host:port, of health and metrics
 	Web    string // host:port that the pages listen on
 
@@ -47,6 +47,9 @@ type Result struct {
 	Status   int
 	Out, Err string
 }
+
+// vpnHere stands for the address of tunnels until Init writes it.
+const vpnHere = "{vpn}"
 
 // NewGateway chooses ports. extra is YAML text for the configuration that
 // Init writes. Where it names no drain, a stop waits for no live session.
@@ -70,7 +73,7 @@ func NewGateway(bin, dir, extra string) (*Gateway, error) {
 	_, port, _ := strings.Cut(web, ":")
 	_, sshPort, _ := strings.Cut(ssh, ":")
 	g := &Gateway{Web: web, Admin: "http://" + admin, Bin: bin, Dir: dir, Config: filepath.Join(dir, "portcullis.yaml"), Data: filepath.Join(dir, "data"), URL: "http://localhost:" + port, SSH: "localhost:" + sshPort, VPN: vpn}
-	g.extra = fmt.Sprintf("node: node-1\nlisten:\n  web: %s\n  ssh: %s\n  vpn: %s\n  admin: %s\n%s", web, ssh, vpn, admin, extra)
+	g.extra = fmt.Sprintf("node: node-1\nlisten:\n  web: %s\n  ssh: %s\n  vpn: %s\n  admin: %s\n%s", web, ssh, vpnHere, admin, extra)
 	if !strings.Contains(extra, "drain:") {
 		g.extra += "drain: 0s\n"
 	}
@@ -105,6 +108,14 @@ func (g *Gateway) transport(address func() string) *http.Transport {
 	return t
 }
 
+// Outside has tunnels end at another address than loopback, with the port as
+// it is. It comes before Init.
+func (g *Gateway) Outside(address string) {
+	_, port, _ := strings.Cut(g.VPN, ":")
+	g.VPN = net.JoinHostPort(address, port)
+	g.extra += fmt.Sprintf("vpn: {endpoint: %q}\n", g.VPN)
+}
+
 // Configure adds YAML to the configuration that Init writes.
 func (g *Gateway) Configure(extra string) { g.extra += extra }
 
@@ -125,7 +136,7 @@ func (g *Gateway) Init(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return made.Link, os.WriteFile(g.Config, append(raw, g.extra...), 0o600)
+	return made.Link, os.WriteFile(g.Config, append(raw, strings.Replace(g.extra, vpnHere, g.VPN, 1)...), 0o600)
 }
 
 // Start runs `portcullis serve` and waits until it is ready.

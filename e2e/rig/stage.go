@@ -33,6 +33,7 @@ type Options struct {
 	Targets    func(s *Stage) string // YAML list items added to the plant file's targets
 	Authorized string                // public keys that the plant takes without the gateway
 	Between    *Cable                // between browsers and the pages; nil: nothing
+	Lab        *Lab                  // whose sites reach the tunnels; nil: tunnels end on loopback
 	TLS        *Certificate          // of the pages and consoles; nil: plain HTTP
 }
 
@@ -67,6 +68,9 @@ func NewStage(ctx context.Context, bin, dir string, o Options) (*Stage, error) {
 	if o.Between != nil {
 		g.URL = o.Between.URL()
 		o.Between.Plug(g.Web)
+	}
+	if o.Lab != nil {
+		g.Outside(o.Lab.Outer)
 	}
 	if o.TLS != nil {
 		if err := g.Secure(*o.TLS); err != nil {
