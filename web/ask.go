@@ -158,6 +158,9 @@ func (s *Server) begin(v *visit, q url.Values, d *askForm) error {
 			}
 			d.like(g.Target, g.Account, g.Abilities, card.Request.Ticket)
 			d.Start = startExtend
+			if d.Network.add(q.Get("flow")) {
+				d.Start = startNow // it is wanted in the window that runs
+			}
 		}
 		return nil
 	}

@@ -25,6 +25,15 @@ func readNetworkAsk(q url.Values) networkAsk {
 	return networkAsk{Flows: strings.ReplaceAll(q.Get("flows"), "\r\n", "\n"), In: q.Get("volume_in"), Out: q.Get("volume_out"), Bandwidth: q.Get("bandwidth")}
 }
 
+// add takes one flow more, as the page of a tunnel names what it refused.
+func (n *networkAsk) add(ability string) bool {
+	flow, ok := strings.CutPrefix(ability, "flow ")
+	if ok {
+		n.Flows = strings.TrimSpace(n.Flows + "\n" + flow)
+	}
+	return ok
+}
+
 // like fills the form in as an earlier request was.
 func (n *networkAsk) like(a gateway.Abilities) {
 	*n = networkAsk{Flows: strings.Join(a.Flows, "\n"), In: megabytes(a.VolumeIn), Out: megabytes(a.VolumeOut), Bandwidth: megabytes(a.Bandwidth)}

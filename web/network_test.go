@@ -81,6 +81,7 @@ func TestNetworksAreReadable(t *testing.T) {
 			"10.20.1.0/24:22/tcp\nplc-7/icmp\nplc-7:502-503/tcp</textarea>", `name="volume_in" value="10"`, `name="bandwidth" value="0.5"`, `<fieldset data-if="kind=ssh" hidden disabled>`, `<fieldset data-if="kind=https" hidden disabled>`, `<fieldset data-if="kind=network">`,
 			"The network has 10.20.0.0/16, fd00:20::/64", "<code>plc-7</code>",
 		}, nil},
+		{"ana", "/requests/new?extends=grt_00000000000000000000000091&flow=flow%20plc-7:80/tcp", []string{"plc-7:502-503/tcp\nplc-7:80/tcp</textarea>", `value="now" checked`}, nil},
 		{"ana", "/", []string{"tunnel on plant"}, []string{"tunnel+plant", "ssh tunnel"}},
 		{"olga", "/targets/plant", []string{"10.20.0.0/16, fd00:20::/64", "<b>plc-7</b> <code>10.20.0.7, fd00:20::7</code>", "4096 bytes of each flow"}, []string{"Pinned host keys"}},
 		{"olga", "/targets", []string{"10.20.0.0/16, fd00:20::/64"}, nil},
