@@ -179,7 +179,7 @@ func (c *Cluster) add(ctx context.Context, dir, name string) (*Gateway, error) {
 	// On one machine each node needs ports of its own.
 	_, sshPort, _ := strings.Cut(g.SSH, ":")
 	store, redis := c.servers(len(c.Nodes))
-	for key, addr := range map[string]string{"web": g.Web, "ssh": "127.0.0.1:" + sshPort, "admin": strings.TrimPrefix(g.Admin, "http://"), "store": store, "redis": redis} {
+	for key, addr := range map[string]string{"web": g.Web, "ssh": "127.0.0.1:" + sshPort, "vpn": g.VPN, "admin": strings.TrimPrefix(g.Admin, "http://"), "store": store, "redis": redis} {
 		raw = regexp.MustCompile(`(?m)^(\s*`+key+`:).*$`).ReplaceAll(raw, []byte("$1 "+addr))
 	}
 	g.URL = "http://" + u.Host
