@@ -123,12 +123,23 @@ func TestPagesOfCertificates(t *testing.T) {
 // ana touch there.
 func (s *story) certified(args []string, look func(id string)) {
 	s.Helper()
+	s.behindLink("", "/certificate/", args, func(id string) {
+		look(id)
+		s.must(s.People["ana"].Act(s.ctx, "sshcert.issue", map[string]string{"terminal": id}, nil))
+	})
+}
+
+// behindLink runs the binary in dir until it shows a link whose path begins so,
+// has touch do what its page is for, and waits for the binary to be done.
+func (s *story) behindLink(dir, path string, args []string, touch func(id string)) {
+	s.Helper()
 	ctx, cancel := context.WithTimeout(s.ctx, time.Minute)
 	defer cancel()
-	login := exec.CommandContext(ctx, built, args...)
-	said, err := login.StderrPipe()
+	cmd := exec.CommandContext(ctx, built, args...)
+	cmd.Dir = dir
+	said, err := cmd.StderrPipe()
 	s.must(err)
-	s.must(login.Start())
+	s.must(cmd.Start())
 	var heard bytes.Buffer
 	id := ""
 	for buf := make([]byte, 512); id == ""; {
@@ -137,16 +148,15 @@ func (s *story) certified(args []string, look func(id string)) {
 		if err != nil {
 			s.Fatalf("no link: %v %s", err, heard.String())
 		}
-		if _, rest, ok := strings.Cut(heard.String(), "/certificate/"); ok {
+		if _, rest, ok := strings.Cut(heard.String(), path); ok {
 			id, _, _ = strings.Cut(rest, "\n")
 		}
 	}
-	look(id)
-	s.must(s.People["ana"].Act(s.ctx, "sshcert.issue", map[string]string{"terminal": id}, nil))
+	touch(id)
 	rest, err := io.ReadAll(said)
 	s.must(err)
-	if err := login.Wait(); err != nil {
-		s.Fatalf("login: %v %s%s", err, heard.String(), rest)
+	if err := cmd.Wait(); err != nil {
+		s.Fatalf("%s: %v %s%s", strings.Join(args, " "), err, heard.String(), rest)
 	}
 }
 

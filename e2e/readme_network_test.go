@@ -1,15 +1,11 @@
 package e2e
 
 import (
-	"bytes"
-	"context"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/portcullis/portcullis/e2e/rig"
 )
@@ -39,7 +35,9 @@ func TestReadmeNetwork(t *testing.T) {
 	g, err := s.GrantOf(s.ctx, "ana", r.ID)
 	s.must(err)
 	dir := t.TempDir()
-	s.terminal(dir, g.ID, strings.Fields(strings.ReplaceAll(line, "https://gate.example.net:8443", s.URL)))
+	s.behindLink(dir, "/tunnels/", strings.Fields(strings.ReplaceAll(line, "https://gate.example.net:8443", s.URL)), func(id string) {
+		s.must(s.People["ana"].Act(s.ctx, "session.open", map[string]string{"grant": g.ID, "terminal": id}, nil))
+	})
 	status, conf, errOut := output(t, exec.CommandContext(s.ctx, "wg-quick", "strip", filepath.Join(dir, "substation-net.conf")))
 	for _, want := range []string{"PrivateKey = ", "AllowedIPs = 10.77.0.11/32, ", "Endpoint = localhost:" + s.VPN[strings.LastIndexByte(s.VPN, ':')+1:]} {
 		if status != 0 || !strings.Contains(conf, want) {
@@ -53,36 +51,5 @@ func TestReadmeNetwork(t *testing.T) {
 		if r, err := s.CLI(s.ctx, "recording", "export", "ses_0000000000000000000000000z", "--format", format); err != nil || r.Status != 1 {
 			t.Errorf("exporting a session that is not: exit %d, %v: %s", r.Status, err, r.Err)
 		}
-	}
-}
-
-// terminal runs the binary in dir and has ana touch behind the link that it
-// shows.
-func (s *story) terminal(dir, grant string, args []string) {
-	s.Helper()
-	ctx, cancel := context.WithTimeout(s.ctx, time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, built, args...)
-	cmd.Dir = dir
-	said, err := cmd.StderrPipe()
-	s.must(err)
-	s.must(cmd.Start())
-	var heard bytes.Buffer
-	id := ""
-	for buf := make([]byte, 512); id == ""; {
-		n, err := said.Read(buf)
-		heard.Write(buf[:n])
-		if err != nil {
-			s.Fatalf("no link: %v %s", err, heard.String())
-		}
-		if _, rest, ok := strings.Cut(heard.String(), "/tunnels/"); ok {
-			id, _, _ = strings.Cut(rest, "\n")
-		}
-	}
-	s.must(s.People["ana"].Act(s.ctx, "session.open", map[string]string{"grant": grant, "terminal": id}, nil))
-	rest, err := io.ReadAll(said)
-	s.must(err)
-	if err := cmd.Wait(); err != nil {
-		s.Fatalf("%s: %v %s%s", strings.Join(args, " "), err, heard.String(), rest)
 	}
 }

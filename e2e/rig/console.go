@@ -186,9 +186,14 @@ func (s *Stage) ConsoleGrant(ctx context.Context, who, target string, length tim
 	if len(abilities) == 0 {
 		abilities = ConsoleAbilities
 	}
+	return s.granted(ctx, who, target, "ops", length, abilities)
+}
+
+// granted asks and has ben agree.
+func (s *Stage) granted(ctx context.Context, who, target, account string, length time.Duration, abilities []string) (Grant, error) {
 	var r Request
 	err := s.People[who].Post(ctx, "/api/v1/requests", map[string]any{
-		"target": target, "account": "ops", "seconds": int64(length / time.Second), "abilities": abilities, "reason": "quarterly inspection of the drive",
+		"target": target, "account": account, "seconds": int64(length / time.Second), "abilities": abilities, "reason": "quarterly inspection of the drive",
 	}, &r)
 	if err != nil {
 		return Grant{}, fmt.Errorf("ask: %w", err)

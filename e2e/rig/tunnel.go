@@ -70,17 +70,7 @@ func (l *Lab) Target(name, capture string) string {
 
 // NetworkGrant asks for flows of a network and has ben agree.
 func (s *Stage) NetworkGrant(ctx context.Context, who, target string, length time.Duration, abilities ...string) (Grant, error) {
-	var r Request
-	err := s.People[who].Post(ctx, "/api/v1/requests", map[string]any{
-		"target": target, "account": "tunnel", "seconds": int64(length / time.Second), "abilities": abilities, "reason": "the engineering station is to read the drive",
-	}, &r)
-	if err != nil {
-		return Grant{}, fmt.Errorf("ask: %w", err)
-	}
-	if err := s.Approve(ctx, "ben", r.ID); err != nil {
-		return Grant{}, err
-	}
-	return s.GrantOf(ctx, who, r.ID)
+	return s.granted(ctx, who, target, "tunnel", length, abilities)
 }
 
 // OpenTunnel has the engineer touch for a peer's key.
