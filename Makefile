@@ -35,13 +35,16 @@ UNWATCHED := $(addprefix crypto/internal/fips140/,edwards25519/... nistec/... bi
 	modernc.org/sqlite/lib modernc.org/libc/... modernc.org/memory
 RACE := -race $(foreach p,$(UNWATCHED),-gcflags=$(p)=-race=false)
 
+# npm writes its own copy of the lock when all of it is in place.
+modules = cd $(1) && { [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --no-audit --no-fund; }
+
 .PHONY: help build web demo test test-needs lint bench fuzz vuln soak soak-gate regress model clean
 
 help: ## say what there is to do
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 web: ## bundle the pages' assets into web/dist
-	cd web && npm ci --no-audit --no-fund
+	$(call modules,web)
 	go run ./web/build
 
 build: web ## build bin/portcullis with the pages inside
@@ -55,7 +58,7 @@ test-needs:
 	.ci/need sshd=openssh-server ssh=openssh-client ssh-keygen=openssh-client chromium=chromium fc-list=fontconfig gcc=gcc dbclient=dropbear-bin plink=putty-tools pscp=putty-tools psftp=putty-tools lftp=lftp ansible-playbook=ansible-core /usr/lib/python3/dist-packages/paramiko=python3-paramiko ssh-audit=ssh-audit ip=iproute2 nsenter=util-linux redis-server=redis-server redis-sentinel=redis-sentinel rsync=rsync git=git curl=curl scp=openssh-client sftp=openssh-client pg_ctlcluster=postgresql pebble=pebble prometheus=prometheus tshark=tshark capinfos=wireshark-common slowhttptest=slowhttptest testssl=testssl.sh wg-quick=wireguard-tools iperf3=iperf3 nmap=nmap dig=bind9-dnsutils ping=iputils-ping mbpoll=mbpoll xrdp=xrdp xfreerdp=freerdp2-x11 xvfb-run=xvfb xauth=xauth
 	@go version -m $(TOOLS)/h2spec 2>/dev/null | grep -qF "$(H2SPEC)" || GOBIN=$(TOOLS) go install github.com/summerwind/h2spec/cmd/h2spec@$(H2SPEC)
 	go build -trimpath -o $(TOOLS)/wireguard golang.zx2c4.com/wireguard # the client, of the version that go.mod names
-	cd e2e && npm ci --no-audit --no-fund
+	$(call modules,e2e)
 
 # -p 2: the packages that hold real servers are heavy, and a timing promise
 # (one second, P1 and P3) is not to be judged on a machine that is choking.
