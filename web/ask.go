@@ -25,6 +25,7 @@ type askForm struct {
 	Targets  []gateway.Target
 	Chosen   *gateway.Target
 	In       api.AskInput
+	Service  *gateway.Person // the service account that it is for; nil: the asker
 	Extends  *gateway.Grant
 	Boxes    []ability
 	Forwards string // one host:port a line, as typed
@@ -81,21 +82,39 @@ func (s *Server) askForm(v *visit, q url.Values) (*askForm, error) {
 	if err := s.begin(v, q, d); err != nil {
 		return nil, err
 	}
+	if err := s.inWhoseName(v, d); err != nil {
+		return nil, err
+	}
 	if i := slices.IndexFunc(d.Targets, func(t gateway.Target) bool { return t.Name == d.In.Target }); i >= 0 {
 		d.Chosen = &d.Targets[i]
 		if d.In.Account == "" && len(d.Chosen.Accounts) == 1 {
 			d.In.Account = d.Chosen.Accounts[0].Name
 		}
 	}
-	if err := d.ask(); err != nil {
+	if err := d.ask(); err != nil && q.Has("reason") { // else nobody has filled it in yet
 		d.wrong(s, v, err)
 	}
 	return d, nil
 }
 
+// inWhoseName lets engineers ask for themselves, and the owner of a service
+// account for that, whatever his roles.
+func (s *Server) inWhoseName(v *visit, d *askForm) (err error) {
+	if d.In.Service == "" {
+		return s.cfg.API.May(v.Context(), v.who, api.Ask, "")
+	}
+	if d.Service, err = s.answersFor(v, d.In.Service); err == nil {
+		d.Targets = consolesOf(d.Service, d.Targets)
+	}
+	return err
+}
+
 // Kind is that of the target that was chosen: which abilities the form offers.
 func (d *askForm) Kind() gateway.TargetKind {
-	if d.Chosen != nil {
+	switch {
+	case d.Service != nil:
+		return gateway.KindHTTPS
+	case d.Chosen != nil:
 		return d.Chosen.Kind
 	}
 	return gateway.KindSSH
@@ -106,7 +125,7 @@ func (d *askForm) ask() error {
 	var others func() ([]string, error)
 	switch d.Kind() {
 	case gateway.KindHTTPS:
-		others = d.Console.abilities
+		others = d.console
 	case gateway.KindNetwork:
 		others = d.Network.abilities
 	}
@@ -126,9 +145,19 @@ func (d *askForm) ask() error {
 	return d.window()
 }
 
+// console is what is asked of a console; of a service account's also how much.
+func (d *askForm) console() ([]string, error) {
+	list, err := d.Console.abilities()
+	if err != nil || d.Service == nil {
+		return list, err
+	}
+	limits, err := d.Console.limits()
+	return append(list, limits...), err
+}
+
 func (d *askForm) read(q url.Values) {
 	plain := func(key string) string { return strings.ReplaceAll(q.Get(key), "\r\n", "\n") }
-	d.In = api.AskInput{Target: q.Get("target"), Account: q.Get("account"), Abilities: slices.Clone(q["ability"]), Reason: plain("reason"), Ticket: q.Get("ticket")}
+	d.In = api.AskInput{Service: q.Get("service"), Target: q.Get("target"), Account: q.Get("account"), Abilities: slices.Clone(q["ability"]), Reason: plain("reason"), Ticket: q.Get("ticket")}
 	d.Console, d.Network = readConsole(q), readNetworkAsk(q)
 	d.Forwards, d.From, d.To = plain("forwards"), q.Get("from"), q.Get("to")
 	if start := q.Get("start"); start == startPlanned || start == startExtend {
@@ -146,17 +175,14 @@ func (d *askForm) read(q url.Values) {
 func (s *Server) begin(v *visit, q url.Values, d *askForm) error {
 	fresh := !q.Has("reason")
 	if id := q.Get("extends"); id != "" {
-		g, err := s.extendable(v, id)
+		g, r, err := s.extendable(v, id)
 		if err != nil {
 			return err
 		}
 		d.Extends = &g
 		if fresh {
-			card, err := s.rooms.Access.Request(v.Context(), g.Request)
-			if err != nil {
-				return err
-			}
-			d.like(g.Target, g.Account, g.Abilities, card.Request.Ticket)
+			d.inName(r)
+			d.like(g.Target, g.Account, g.Abilities, r.Ticket)
 			d.Start = startExtend
 			if d.Network.add(q.Get("flow")) {
 				d.Start = startNow // it is wanted in the window that runs
@@ -170,9 +196,10 @@ func (s *Server) begin(v *visit, q url.Values, d *askForm) error {
 			return err
 		}
 		r := card.Request
-		if r.Person != v.who.Person.Name {
+		if !own(v, r) {
 			return gateway.NotFound("request", id)
 		}
+		d.inName(r)
 		d.like(r.Target, r.Account, r.Terms.Abilities, r.Ticket)
 		d.In.Reason, d.Hours = r.Reason, strconv.FormatFloat(r.Terms.Window().Hours(), 'f', -1, 64)
 		return nil
@@ -181,6 +208,13 @@ func (s *Server) begin(v *visit, q url.Values, d *askForm) error {
 		d.In.Abilities = []string{"shell", "exec"}
 	}
 	return nil
+}
+
+// inName asks in the name in which an earlier request was asked.
+func (d *askForm) inName(r gateway.Request) {
+	if r.Asker != "" {
+		d.In.Service = r.Person
+	}
 }
 
 // like fills the form in as an earlier request was. Forwards stand in their
@@ -198,21 +232,26 @@ func (d *askForm) like(target, account string, a gateway.Abilities, ticket strin
 	d.In.Abilities = slices.DeleteFunc(list, func(w string) bool { return strings.HasPrefix(w, forwardWord) })
 }
 
-// extendable is a grant of one's own that is not over.
-func (s *Server) extendable(v *visit, id string) (gateway.Grant, error) {
+// extendable is a grant of one's own that is not over, and what it was asked
+// for by.
+func (s *Server) extendable(v *visit, id string) (gateway.Grant, gateway.Request, error) {
 	g, err := s.rooms.Access.Grant(v.Context(), id)
 	if err != nil {
-		return g, err
+		return g, gateway.Request{}, err
 	}
-	if g.Person != v.who.Person.Name {
-		return g, gateway.NotFound("grant", id)
+	card, err := s.rooms.Access.Request(v.Context(), g.Request)
+	if err != nil {
+		return g, card.Request, err
+	}
+	if !own(v, card.Request) {
+		return g, card.Request, gateway.NotFound("grant", id)
 	}
 	if g.State == gateway.GrantClosed {
 		no := gateway.Conflict("extend", "this grant is closed already, and only a window that is still open or planned can be extended")
 		no.Next = "ask for a new window"
-		return g, no
+		return g, card.Request, no
 	}
-	return g, nil
+	return g, card.Request, nil
 }
 
 func (d *askForm) window() (err error) {

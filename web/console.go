@@ -44,11 +44,13 @@ type consoleAsk struct {
 	Can     []string // websocket, upload, download
 	Up      string   // MB of one upload; "" no bound
 	Down    string   // MB of one download; "" no bound
+	Rate    string   // of a service account: requests a second; "" none typed
+	In, Out string   // of a service account: MB to the console and from it in all
 }
 
 func readConsole(q url.Values) consoleAsk {
 	plain := func(key string) string { return strings.ReplaceAll(q.Get(key), "\r\n", "\n") }
-	c := consoleAsk{Level: levelLook, Methods: q["method"], All: gateway.HTTPMethods(), Paths: plain("paths"), Can: q["http"], Up: q.Get("up"), Down: q.Get("down")}
+	c := consoleAsk{Level: levelLook, Methods: q["method"], All: gateway.HTTPMethods(), Paths: plain("paths"), Can: q["http"], Up: q.Get("up"), Down: q.Get("down"), Rate: q.Get("rate"), In: q.Get("service_in"), Out: q.Get("service_out")}
 	if l := q.Get("level"); l == levelWork || l == levelCustom {
 		c.Level = l
 	}
@@ -73,6 +75,10 @@ func (c *consoleAsk) like(a gateway.Abilities) {
 		}
 	}
 	c.Up, c.Down = megabytes(a.MaxUpload), megabytes(a.MaxDownload)
+	c.In, c.Out = megabytes(a.VolumeIn), megabytes(a.VolumeOut)
+	if a.Rate > 0 {
+		c.Rate = strconv.FormatInt(int64(a.Rate), 10)
+	}
 }
 
 func sameSet(a, b []string) bool {
@@ -114,13 +120,36 @@ func (c consoleAsk) abilities() ([]string, error) {
 		if x.typed == "" || !slices.Contains(c.Can, x.of) {
 			continue
 		}
-		n, err := strconv.ParseFloat(x.typed, 64)
-		if err != nil || !(n > 0 && n <= megabyte) {
-			return nil, gateway.Invalid(x.what, "%s MB is not a size above 0 for one %s", gateway.Quote(x.typed), x.of)
+		n, err := readMegabytes(x.what, x.typed)
+		if err != nil {
+			return nil, err
 		}
-		list = append(list, x.word+strconv.FormatInt(max(int64(n*megabyte), 1), 10))
+		list = append(list, x.word+n)
 	}
 	return list, nil
+}
+
+// limits are what a service account has to state besides.
+func (c consoleAsk) limits() ([]string, error) {
+	rate, err := strconv.ParseUint(c.Rate, 10, 31)
+	if err != nil || rate == 0 {
+		return nil, gateway.Invalid("rate", "%s is not a number of requests a second above 0", gateway.Quote(c.Rate))
+	}
+	in, err := readMegabytes("service_in", c.In)
+	if err != nil {
+		return nil, err
+	}
+	out, err := readMegabytes("service_out", c.Out)
+	return []string{rateWord + strconv.FormatUint(rate, 10), volumeInWord + in, volumeOutWord + out}, err
+}
+
+// readMegabytes reads a size as it was typed, and spells its bytes.
+func readMegabytes(what, typed string) (bytes string, err error) {
+	mb, err := strconv.ParseFloat(typed, 64)
+	if err != nil || !(mb > 0 && mb <= megabyte) {
+		return "", gateway.Invalid(what, "%s MB is not a size above 0", gateway.Quote(typed))
+	}
+	return strconv.FormatInt(max(int64(mb*megabyte), 1), 10), nil
 }
 
 // ofConsole words one ability of a grant for a web console.

@@ -23,6 +23,7 @@ type engineerHome struct {
 	MayAsk        bool
 	NoSSHKey      bool
 	Terminals     bool // shells open in the browser too
+	Services      int  // service accounts that I answer for
 }
 
 // waitingRequest is a request with the seats of its quorum.
@@ -74,6 +75,11 @@ func (s *Server) home(v *visit) error {
 	for _, t := range api.VisibleTargets(v.who, targets) {
 		d.Titles[t.Name] = t.Title
 	}
+	people, err := s.rooms.Directory.People(ctx)
+	if err != nil {
+		return err
+	}
+	d.Services = len(api.VisibleServices(v.who, people))
 	_, keys, err := s.id.Keys(ctx, me)
 	if err != nil {
 		return err

@@ -63,11 +63,11 @@ func (n networkAsk) abilities() ([]string, error) {
 		if x.typed == "" {
 			continue
 		}
-		mb, err := strconv.ParseFloat(x.typed, 64)
-		if err != nil || !(mb > 0 && mb <= megabyte) {
-			return nil, gateway.Invalid(x.what, "%s MB is not a size above 0", gateway.Quote(x.typed))
+		n, err := readMegabytes(x.what, x.typed)
+		if err != nil {
+			return nil, err
 		}
-		list = append(list, x.word+strconv.FormatInt(max(int64(mb*megabyte), 1), 10))
+		list = append(list, x.word+n)
 	}
 	return list, nil
 }

@@ -82,6 +82,8 @@ type Consoles interface {
 	// Open uses the touch that waits in that login, and answers where the
 	// browser goes: a link that is good once. Errors are for the engineer.
 	Open(ctx context.Context, o ConsoleOpening) (link string, err error)
+	// ServiceAddress is the origin at which service accounts reach a target.
+	ServiceAddress(target string) string
 }
 
 // ConsoleOpening is who opens a console.

@@ -172,6 +172,7 @@ func navOf(p gateway.Person, at string) []navItem {
 	add(all, "/vendors", "Vendors")
 	add(all, "/people", "People")
 	add(all, "/targets", "Targets")
+	add(all, "/services", "Service accounts")
 	gap = all
 	add(all, "/suspensions", "Suspensions")
 	add(api.Holds(p, api.SeeSecrets), "/secrets", "Secrets")

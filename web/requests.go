@@ -102,7 +102,7 @@ type requestCard struct {
 	api.Card
 	Seats    []seat
 	Target   gateway.Target
-	Asker    gateway.Person
+	Person   gateway.Person
 	Vendor   gateway.Vendor
 	Keys     []gateway.Authenticator
 	Before   []gateway.Session // of the same vendor, newest first
@@ -115,6 +115,7 @@ type requestCard struct {
 	MayBack  bool // take the grant back
 	Play     bool
 	SSH      sshAddress
+	Address  string // at which a service account calls the target
 }
 
 func (s *Server) request(v *visit) error {
@@ -124,11 +125,13 @@ func (s *Server) request(v *visit) error {
 		return err
 	}
 	r := card.Request
-	if err := api.Sees(v.who, r.Person, "request", v.PathValue("id")); err != nil {
-		return err
+	if !own(v, r) {
+		if err := api.Sees(v.who, r.Person, "request", v.PathValue("id")); err != nil {
+			return err
+		}
 	}
-	d := requestCard{Card: card, Seats: seatsOf(card), Mine: r.Person == v.who.Person.Name, SSH: s.ssh, Play: api.Holds(v.who.Person, api.Review)}
-	d.MayAsk = api.Holds(v.who.Person, api.Ask)
+	d := requestCard{Card: card, Seats: seatsOf(card), Mine: own(v, r), Address: s.serviceAddress(r.Target), SSH: s.ssh, Play: api.Holds(v.who.Person, api.Review)}
+	d.MayAsk = r.Asker != "" || api.Holds(v.who.Person, api.Ask)
 	d.Gave = gaveAlready(waitingRequest{Request: r, Seats: d.Seats}, v.who.Person.Name)
 	d.MayAgree = api.Holds(v.who.Person, api.Approve) && s.acts(statement.KindApprove) && !d.Gave && r.State == gateway.RequestWaiting
 	d.MayBack = api.Holds(v.who.Person, api.Revoke) && card.Grant != nil && card.Grant.State != gateway.GrantClosed
@@ -157,7 +160,7 @@ func (s *Server) request(v *visit) error {
 func (s *Server) background(v *visit, d *requestCard) error {
 	ctx, r := v.Context(), d.Request
 	var err error
-	if d.Asker, err = s.rooms.Directory.Person(ctx, r.Person); err != nil {
+	if d.Person, err = s.rooms.Directory.Person(ctx, r.Person); err != nil {
 		return err
 	}
 	if d.Vendor, err = s.rooms.Directory.Vendor(ctx, r.Vendor); err != nil {

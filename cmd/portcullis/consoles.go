@@ -83,6 +83,9 @@ func (o opener) Open(ctx context.Context, c web.ConsoleOpening) (string, error) 
 	return o.p.Enter(ctx, httpsproxy.Entering(c))
 }
 
+// ServiceAddress implements web.Consoles.
+func (o opener) ServiceAddress(target string) string { return o.p.ServiceAddress(target) }
+
 // serviceAccounts is identity and access as package httpsproxy asks for service
 // accounts. What the machine states it signs with the key of this node.
 type serviceAccounts struct{ *rooms }

@@ -104,7 +104,7 @@ func (p *Proxy) proven(r *http.Request, target string) (who gateway.Person, proo
 		proof = statement.ByCertificate
 	case strings.EqualFold(scheme, "Bearer") && len(r.Header["Authorization"]) == 1:
 		r.Header.Del("Authorization")
-		who, err = p.c.Accounts.ByToken(r.Context(), strings.TrimSpace(token), p.origin(gateway.ServicePrefix+target+"."+p.c.Apps))
+		who, err = p.c.Accounts.ByToken(r.Context(), strings.TrimSpace(token), p.ServiceAddress(target))
 		proof = statement.ByToken
 	default:
 		return who, "", &gateway.Error{Code: gateway.CodeSignIn, Rule: ruleProof, Text: "this host is for service accounts, and none has proven itself", Next: "show the client certificate on file, or send Authorization: Bearer with a signed token; people open consoles from the gateway's pages"}

@@ -76,13 +76,19 @@ func (s *Server) services(c call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var shown []gateway.Person
+	shown := VisibleServices(c.who, all)
+	return page(shown, len(shown)+1, func(p gateway.Person) string { return p.Name }), nil
+}
+
+// VisibleServices are the service accounts among all people: to whoever sees
+// all every one of them, to others those that they answer for.
+func VisibleServices(who Who, all []gateway.Person) (shown []gateway.Person) {
 	for _, p := range all {
-		if p.Service != nil && (p.Service.Owner == c.who.Person.Name || Sees(c.who, "", "service account", p.Name) == nil) {
+		if p.Service != nil && (p.Service.Owner == who.Person.Name || Sees(who, "", "service account", p.Name) == nil) {
 			shown = append(shown, p)
 		}
 	}
-	return page(shown, len(shown)+1, func(p gateway.Person) string { return p.Name }), nil
+	return shown
 }
 
 func (s *Server) person(c call) (any, error) {
