@@ -77,7 +77,7 @@ func (c *consoleAsk) like(a gateway.Abilities) {
 	c.Up, c.Down = megabytes(a.MaxUpload), megabytes(a.MaxDownload)
 	c.In, c.Out = megabytes(a.VolumeIn), megabytes(a.VolumeOut)
 	if a.Rate > 0 {
-		c.Rate = strconv.FormatInt(int64(a.Rate), 10)
+		c.Rate = strconv.FormatInt(a.Rate, 10)
 	}
 }
 
