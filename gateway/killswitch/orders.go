@@ -38,13 +38,9 @@ func (o *OutOfBand) orderNow(scope gateway.Scope, mode gateway.Mode, drain time.
 // FileOrder keeps an order that was just signed, so that it is on the list and
 // can be withdrawn. An order that is never filed is as good.
 func (o *OutOfBand) FileOrder(ctx context.Context, signed statement.Signed) (gateway.SignedOrder, error) {
-	checked, err := o.chain.CheckFresh(ctx, signed)
+	checked, body, err := agreed[*statement.Order](ctx, o.chain, signed, "an order")
 	if err != nil {
 		return gateway.SignedOrder{}, err
-	}
-	body, ok := checked.Body.(*statement.Order)
-	if !ok {
-		return gateway.SignedOrder{}, gateway.Invalid("statement", "this statement is no order")
 	}
 	if err := body.CheckTimes(checked.Statement.At); err != nil {
 		return gateway.SignedOrder{}, err

@@ -47,13 +47,9 @@ func (s *Service) DraftRestore(ctx context.Context, _ gateway.Person, scope gate
 // a new epoch in its first stage, in which its people enrol new keys. The
 // machine counts as one person.
 func (s *Service) Restore(ctx context.Context, signed statement.Signed) (gateway.Suspension, error) {
-	checked, err := s.chain.CheckFresh(ctx, signed)
+	checked, body, err := agreed[*statement.Restore](ctx, s.chain, signed, "a restoration")
 	if err != nil {
 		return gateway.Suspension{}, err
-	}
-	body, ok := checked.Body.(*statement.Restore)
-	if !ok {
-		return gateway.Suspension{}, gateway.Invalid("statement", "this statement agrees to something else than a restoration")
 	}
 	sus, err := s.Suspension(ctx, body.Suspension)
 	if err != nil {

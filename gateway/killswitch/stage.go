@@ -40,13 +40,9 @@ func (s *Service) DraftAdvance(ctx context.Context, scope gateway.Scope, reason 
 // Advance takes a signed step to the next stage. What is live goes on in the
 // stage that it was opened in.
 func (s *Service) Advance(ctx context.Context, signed statement.Signed) (gateway.Ladder, error) {
-	checked, err := s.chain.CheckFresh(ctx, signed)
+	checked, b, err := agreed[*statement.Advance](ctx, s.chain, signed, "the next stage")
 	if err != nil {
 		return gateway.Ladder{}, err
-	}
-	b, ok := checked.Body.(*statement.Advance)
-	if !ok {
-		return gateway.Ladder{}, gateway.Invalid("statement", "this statement agrees to something else than the next stage")
 	}
 	x, err := s.Ladder(ctx, b.Scope)
 	if err != nil {

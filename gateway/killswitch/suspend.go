@@ -12,6 +12,7 @@ import (
 	"github.com/portcullis/portcullis/gateway/audit"
 	"github.com/portcullis/portcullis/gateway/cluster"
 	"github.com/portcullis/portcullis/gateway/statement"
+	"github.com/portcullis/portcullis/gateway/trust"
 )
 
 // DraftSuspend draws up the order for the scope as it stands now. Nothing is
@@ -60,6 +61,21 @@ func (s *Service) mayExcept(ctx context.Context, b *statement.Suspend) error {
 	return nil
 }
 
+// agreed checks what was signed a moment ago, and that it agrees to an act of
+// kind B, which what names.
+func agreed[B statement.Body](ctx context.Context, chain interface {
+	CheckFresh(ctx context.Context, s statement.Signed) (trust.Checked, error)
+}, signed statement.Signed, what string) (checked trust.Checked, body B, err error) {
+	if checked, err = chain.CheckFresh(ctx, signed); err != nil {
+		return checked, body, err
+	}
+	body, ok := checked.Body.(B)
+	if !ok {
+		return checked, body, gateway.Invalid("statement", "this statement agrees to something else than %s", what)
+	}
+	return checked, body, nil
+}
+
 // Suspend carries a signed order out: verified, made durable in one
 // transaction, then sessions are ended here and on the other nodes, and the
 // report is written. An error means that nothing was ordered. A scope that is
@@ -72,13 +88,9 @@ func (s *Service) Suspend(ctx context.Context, signed statement.Signed) (gateway
 // suspend is Suspend; also, if set, writes beside the order, in its
 // transaction.
 func (s *Service) suspend(ctx context.Context, signed statement.Signed, also func(Tx) error) (gateway.Suspension, error) {
-	checked, err := s.chain.CheckFresh(ctx, signed)
+	checked, body, err := agreed[*statement.Suspend](ctx, s.chain, signed, "a suspension")
 	if err != nil {
 		return gateway.Suspension{}, err
-	}
-	body, ok := checked.Body.(*statement.Suspend)
-	if !ok {
-		return gateway.Suspension{}, gateway.Invalid("statement", "this statement agrees to something else than a suspension")
 	}
 	if err := body.CheckTimes(checked.Statement.At); err != nil {
 		return gateway.Suspension{}, err

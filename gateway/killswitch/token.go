@@ -44,13 +44,9 @@ func (o *OutOfBand) DraftToken(ctx context.Context, name string, scope gateway.S
 
 // CommitToken files the token's row with its statement.
 func (o *OutOfBand) CommitToken(ctx context.Context, signed statement.Signed) (gateway.Token, error) {
-	checked, err := o.chain.CheckFresh(ctx, signed)
+	checked, b, err := agreed[*statement.TokenIssue](ctx, o.chain, signed, "a token")
 	if err != nil {
 		return gateway.Token{}, err
-	}
-	b, ok := checked.Body.(*statement.TokenIssue)
-	if !ok {
-		return gateway.Token{}, gateway.Invalid("statement", "this statement issues no token")
 	}
 	if err := b.CheckTimes(checked.Statement.At); err != nil {
 		return gateway.Token{}, err
