@@ -45,36 +45,11 @@ type world struct {
 	ended []string // what OnGrantClosed was told
 }
 
-// template is an empty database with its tables: they take longer to make
-// than most tests to run.
-var template = sync.OnceValues(func() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "access-test-")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	path := filepath.Join(dir, "portcullis.db")
-	log, err := audit.NewSigner(storetest.Origin, ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)))
-	if err != nil {
-		return nil, err
-	}
-	db, err := sqlite.Open(path, sqlite.Options{Sealer: log, Machine: storetest.Machine()})
-	if err != nil {
-		return nil, err
-	}
-	if err := db.Close(); err != nil {
-		return nil, err
-	}
-	return os.ReadFile(path)
-})
-
 func newWorld(t *testing.T, change ...func(*access.Config)) *world {
 	t.Helper()
 	t.Parallel()
 	w := &world{World: trusttest.New(t), t: t}
-	empty, err := template()
-	w.ok(err)
-	w.start(empty, change...)
+	w.start(storetest.Empty(t), change...)
 	w.define(core, gateway.High, trusttest.Vendor)
 	return w
 }

@@ -6,10 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -52,42 +49,13 @@ type world struct {
 	keys  map[string]*softkey.Key
 }
 
-// template is an empty database with its tables: they take longer to make
-// than most tests to run.
-var template = sync.OnceValues(func() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "identity-test-")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	path := filepath.Join(dir, "portcullis.db")
-	log, err := audit.NewSigner(storetest.Origin, ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)))
-	if err != nil {
-		return nil, err
-	}
-	db, err := sqlite.Open(path, sqlite.Options{Sealer: log, Machine: storetest.Machine()})
-	if err != nil {
-		return nil, err
-	}
-	if err := db.Close(); err != nil {
-		return nil, err
-	}
-	return os.ReadFile(path)
-})
-
 // newWorld makes a world of its own for a test, which runs beside the others:
 // most of its time is waiting for the disk.
 func newWorld(t *testing.T, providers ...identity.Provider) *world {
 	t.Helper()
 	t.Parallel()
-	w := &world{World: trusttest.Empty(t), t: t, keys: map[string]*softkey.Key{}, path: filepath.Join(t.TempDir(), "portcullis.db")}
-	empty, err := template()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(w.path, empty, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	w := &world{World: trusttest.Empty(t), t: t, keys: map[string]*softkey.Key{}, path: storetest.Lay(t)}
+	var err error
 	if w.db, err = sqlite.Open(w.path, sqlite.Options{Sealer: storetest.Signer(t), Machine: w.Machine, Now: w.Now}); err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ type forge struct {
 
 func newForge(t *testing.T, commits ...int) *forge {
 	t.Helper()
-	f := &forge{T: t, path: filepath.Join(t.TempDir(), "portcullis.db")}
+	f := &forge{T: t, path: storetest.Lay(t)}
 	db, err := sqlite.Open(f.path, sqlite.Options{Sealer: storetest.Signer(t), Machine: storetest.Machine(), AfterCommit: func(cp audit.Checkpoint) { f.floor = cp }})
 	if err != nil {
 		t.Fatal(err)

@@ -2,7 +2,9 @@ package storetest
 
 import (
 	"crypto/ed25519"
+	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/portcullis/portcullis/gateway/audit"
@@ -24,6 +26,49 @@ func Signer(tb testing.TB) *audit.Signer {
 	return s
 }
 
+// tables is the file of an empty store.
+var tables = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "storetest-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	path := filepath.Join(dir, "portcullis.db")
+	log, err := audit.NewSigner(Origin, ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)))
+	if err != nil {
+		return nil, err
+	}
+	db, err := sqlite.Open(path, sqlite.Options{Sealer: log, Machine: Machine()})
+	if err != nil {
+		return nil, err
+	}
+	if err := db.Close(); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
+
+// Empty returns the file of a store that has its tables and nothing in them:
+// they take longer to make than most tests to run.
+func Empty(tb testing.TB) []byte {
+	tb.Helper()
+	raw, err := tables()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return raw
+}
+
+// Lay writes an empty store's file to a folder of the test's own.
+func Lay(tb testing.TB) (path string) {
+	tb.Helper()
+	path = filepath.Join(tb.TempDir(), "portcullis.db")
+	if err := os.WriteFile(path, Empty(tb), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
 // Open returns a real, empty store that lives as long as the test, with any
 // options that the test changes.
 func Open(tb testing.TB, change ...func(*sqlite.Options)) *store.DB {
@@ -32,7 +77,7 @@ func Open(tb testing.TB, change ...func(*sqlite.Options)) *store.DB {
 	for _, c := range change {
 		c(&opts)
 	}
-	db, err := sqlite.Open(filepath.Join(tb.TempDir(), "portcullis.db"), opts)
+	db, err := sqlite.Open(Lay(tb), opts)
 	if err != nil {
 		tb.Fatal(err)
 	}

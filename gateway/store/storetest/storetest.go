@@ -43,6 +43,9 @@ func Run(t *testing.T, open Opener) {
 		{"what waited in a spool is written once", spooled},
 		{"a closed store says so", closed},
 	} {
-		t.Run(story.name, func(t *testing.T) { story.tell(t, open(t)) })
+		t.Run(story.name, func(t *testing.T) {
+			t.Parallel() // most of it is waiting for the disk
+			story.tell(t, open(t))
+		})
 	}
 }
