@@ -209,10 +209,11 @@ func (s *Server) signal(sig syscall.Signal) {
 }
 
 // freePort is below the range that outgoing connections take their ports
-// from, so that none of them is in the way when the server starts.
+// from, so that none of them is in the way when the server starts, and above
+// what the end-to-end tests give to gateways that they stop and start again.
 func freePort(t testing.TB) int {
 	t.Helper()
-	const low, span = 12000, 8000
+	const low, span = 30_000, 1500
 	for i := range span {
 		p := low + (os.Getpid()*97+int(time.Now().UnixNano()/1000)+i)%span
 		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(p)))

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -165,12 +164,11 @@ func (s *Server) Up() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.Port == 0 {
-		l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+		port, err := freePort()
 		if err != nil {
 			return err
 		}
-		s.Port = l.Addr().(*net.TCPAddr).Port
-		_ = l.Close()
+		s.Port = port
 	}
 	s.out, s.done = new(bytes.Buffer), make(chan struct{})
 	s.run = exec.CommandContext(context.Background(), filepath.Join(s.bin, "postgres"), "-D", s.data(), "-k", s.Dir, "-p", strconv.Itoa(s.Port))
