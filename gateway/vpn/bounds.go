@@ -42,4 +42,6 @@ const (
 	takeAgain      = 5 * time.Millisecond
 	synRetries     = 3
 	bulk           = 64 << 10 // one read of a pump
+	timestampSize  = 12       // of TCP's option, padded (RFC 7323 appendix A)
+	together       = 45       // full packets that the kernel takes as one datagram to cut
 )

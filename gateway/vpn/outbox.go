@@ -53,6 +53,9 @@ func (o *outbox) pull(bufs [][]byte, sizes []int, offset int) int {
 	for {
 		n := 0
 		for n < len(bufs) && len(o.turns) > 0 {
+			if n > 0 && o.turns[0].queue.slabs[0].left() > len(bufs)-n {
+				break // whole, in the next batch
+			}
 			n += o.turn(bufs[n:min(len(bufs), n+turn)], sizes[n:], offset)
 		}
 		if n > 0 || o.closed {
@@ -69,6 +72,9 @@ func (o *outbox) turn(bufs [][]byte, sizes []int, offset int) int {
 	q, n := &t.queue, 0
 	for len(q.slabs) > 0 && n < len(bufs) {
 		b := q.slabs[0]
+		if n > 0 && b.left() > len(bufs)-n {
+			break
+		}
 		for t.lets(b) && b.next < len(b.ends) && n < len(bufs) {
 			p := b.packet(b.next)
 			if len(p) <= len(bufs[n])-offset {

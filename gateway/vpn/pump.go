@@ -42,12 +42,12 @@ func newTargetReader(c net.Conn, pool *buffers) *targetReader {
 	return r
 }
 
-// next gives what came; the caller gives the memory back. io.EOF is the end of
-// a stream.
-func (r *targetReader) next() (*[bulk]byte, int, error) {
+// next gives what came, at most so many bytes; the caller gives the memory
+// back. io.EOF, or nothing without an error, is the end of a stream.
+func (r *targetReader) next(most int) (*[bulk]byte, int, error) {
 	if r.raw == nil {
 		b := r.pool.get()
-		n, err := r.conn.Read(b[:])
+		n, err := r.conn.Read(b[:most])
 		return b, n, err
 	}
 	var b *[bulk]byte
@@ -55,13 +55,7 @@ func (r *targetReader) next() (*[bulk]byte, int, error) {
 	var got error
 	err := r.raw.Read(func(fd uintptr) bool {
 		b = r.pool.get()
-		for {
-			n, got = unix.Read(int(fd), b[:])
-			if got != unix.EINTR {
-				break
-			}
-		}
-		if got == unix.EAGAIN {
+		if n, got = readSome(int(fd), b[:most]); got == unix.EAGAIN {
 			r.pool.put(b)
 			b = nil
 			return false
@@ -78,6 +72,14 @@ func (r *targetReader) next() (*[bulk]byte, int, error) {
 		return nil, 0, err
 	}
 	return b, n, nil
+}
+
+func readSome(fd int, b []byte) (n int, err error) {
+	for {
+		if n, err = unix.Read(fd, b); err != unix.EINTR {
+			return n, err
+		}
+	}
 }
 
 // end is one side of a connection inside the tunnel: an endpoint of the stack.

@@ -61,6 +61,9 @@ func (b *slab) packet(i int) []byte {
 	return b.data[from:b.ends[i]]
 }
 
+// left is how many were not sent yet.
+func (b *slab) left() int { return len(b.ends) - b.next }
+
 // fill takes a packet of the stack, which may be of many segments.
 func (b *slab) fill(pkt *stack.PacketBuffer) {
 	parts := pkt.AsSlices()

@@ -246,9 +246,9 @@ func (f *flow) down(ctx context.Context, e *end, conn net.Conn, reset func()) {
 	e.wq.EventRegister(&writable)
 	defer e.wq.EventUnregister(&writable)
 	t := f.t
-	from := newTargetReader(conn, &t.g.pool)
+	from, most := newTargetReader(conn, &t.g.pool), f.piece()
 	for {
-		b, n, err := from.next()
+		b, n, err := from.next(most)
 		if errors.Is(err, io.EOF) || err == nil && n == 0 {
 			f.closedBy(gateway.FlowByTarget)
 			f.half.Store(true)
@@ -266,6 +266,17 @@ func (f *flow) down(ctx context.Context, e *end, conn net.Conn, reset func()) {
 			return
 		}
 	}
+}
+
+// piece is how much is given to the stack at once: so many full segments that
+// the packets of them leave as one datagram of the kernel's. A rest would be a
+// packet that the client can join with no other.
+func (f *flow) piece() int {
+	head := headerV4
+	if f.record.To.Addr().Is6() {
+		head = headerV6
+	}
+	return together * (MTU - head - header.TCPMinimumSize - timestampSize)
 }
 
 func (f *flow) toClient(ctx context.Context, e *end, room <-chan struct{}, p []byte) error {

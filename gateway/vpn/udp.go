@@ -187,7 +187,7 @@ func (d *datagrams) out(f *flow, conn net.Conn) {
 	t := d.t
 	from := newTargetReader(conn, &t.g.pool)
 	for {
-		b, n, err := from.next()
+		b, n, err := from.next(bulk)
 		if errors.Is(err, syscall.ECONNREFUSED) {
 			d.closed(f)
 			return
