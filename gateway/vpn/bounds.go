@@ -21,6 +21,7 @@ const (
 	MaxTellRefused = 4096             // refused flows that are told one by one
 	MaxPending     = 16               // datagrams of a UDP flow that wait for its socket
 	QueueBytes     = 4 << 20          // towards one client
+	QueueShort     = 512 << 10        // of those; above it, no flow gives the stack more
 	RefusedKept    = 32               // for the tunnel's page
 	FlowsShown     = 64               // on it
 	NoticesKept    = 8                // on it

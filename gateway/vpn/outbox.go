@@ -1,6 +1,9 @@
 package vpn
 
-import "sync"
+import (
+	"context"
+	"sync"
+)
 
 // outbox holds what waits to be encrypted, tunnel by tunnel, so that one that
 // is flooded keeps back nobody else: each has its turn.
@@ -19,6 +22,7 @@ const turn = 48
 type queue struct {
 	slabs []*slab
 	bytes int
+	room  chan struct{} // closed once there is some; nil: nobody waits
 }
 
 func newOutbox() *outbox {
@@ -43,6 +47,29 @@ func (o *outbox) push(b *slab) bool {
 		o.some.Signal()
 	}
 	return true
+}
+
+// wait waits until a tunnel's queue is short. What is not given to the stack
+// yet is not lost here, and needs not be sent again.
+func (o *outbox) wait(ctx context.Context, t *tunnel) error {
+	for {
+		o.mu.Lock()
+		q := &t.queue
+		if o.closed || q.bytes < QueueShort {
+			o.mu.Unlock()
+			return nil
+		}
+		if q.room == nil {
+			q.room = make(chan struct{})
+		}
+		room := q.room
+		o.mu.Unlock()
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // pull waits for packets and copies as many as there are room for, each behind
@@ -90,6 +117,10 @@ func (o *outbox) turn(bufs [][]byte, sizes []int, offset int) int {
 		q.slabs = q.slabs[1:]
 		q.bytes -= len(b.data)
 		o.slabs.put(b)
+	}
+	if q.room != nil && q.bytes < QueueShort {
+		close(q.room)
+		q.room = nil
 	}
 	if len(q.slabs) > 0 {
 		o.turns = append(o.turns, t)

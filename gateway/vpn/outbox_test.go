@@ -1,6 +1,10 @@
 package vpn
 
-import "testing"
+import (
+	"context"
+	"errors"
+	"testing"
+)
 
 // slabOf is so many packets of that size for a tunnel.
 func slabOf(o *outbox, t *tunnel, packets, size int) *slab {
@@ -49,4 +53,34 @@ func TestSentTogetherLeavesTogether(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A flow waits while its own tunnel's queue is long, and for no other one's
+// (N-24).
+func TestFlowsWaitForTheQueue(t *testing.T) {
+	o, tn, other := newOutbox(), &tunnel{}, &tunnel{}
+	const size = 1 << 10
+	for range QueueShort / size {
+		o.push(slabOf(o, tn, 1, size))
+	}
+	check(t, o.wait(t.Context(), other))
+	gone := errors.New("gone")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(gone)
+	if err := o.wait(ctx, tn); !errors.Is(err, gone) {
+		t.Errorf("waited to %v", err)
+	}
+	waited := make(chan error, 1)
+	go func() { waited <- o.wait(t.Context(), tn) }()
+	eventually(t, "it waits", func() bool {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		return tn.queue.room != nil
+	})
+	bufs, sizes := room(1, size)
+	o.pull(bufs, sizes, 0)
+	check(t, <-waited)
+	go func() { waited <- o.wait(t.Context(), tn) }()
+	o.close()
+	check(t, <-waited)
 }

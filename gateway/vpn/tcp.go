@@ -286,6 +286,9 @@ func (f *flow) toClient(ctx context.Context, e *end, room <-chan struct{}, p []b
 	if err := f.before(false, p); err != nil {
 		return err
 	}
+	if err := f.t.g.outbox.wait(ctx, f.t); err != nil {
+		return err
+	}
 	err := e.write(ctx, room, p, func(n int) { f.passed(false, n) })
 	if err != nil && ctx.Err() == nil {
 		f.closedBy(gateway.FlowByClient)
