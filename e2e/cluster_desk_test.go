@@ -99,6 +99,7 @@ func (c *cluster) watchers(machine *rig.Person, session string, want ...string) 
 // and searches what is at another, whoever may; and says so when that node
 // does not answer.
 func TestClusterDesk(t *testing.T) {
+	t.Parallel()
 	c := newClusterOf(t, rig.ClusterOptions{Nodes: 2, Lease: clusterLease.String()})
 	c.grant("ana", "pump", time.Hour)
 	shell := c.shellAt(1, "ana")

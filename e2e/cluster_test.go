@@ -216,6 +216,7 @@ func TestClusterAnyNode(t *testing.T) {
 // TestClusterOutages: what a node or a server that goes away does to what is
 // live, and what does not come back with it.
 func TestClusterOutages(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	g := c.grant("ana", "pump", time.Hour)
 	shells := c.shells("ana")

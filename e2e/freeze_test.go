@@ -21,6 +21,7 @@ const shownWithin = 300 * time.Millisecond
 // refused; the thaw lets it pass, and what is held when the session ends
 // never arrives.
 func TestFreeze(t *testing.T) {
+	t.Parallel()
 	s := newStory(t, rig.Options{})
 	g := s.grant("ana", "pump", time.Hour)
 	s.must(s.Ticket(s.ctx, "ana", g.ID))

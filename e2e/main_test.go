@@ -44,8 +44,9 @@ type story struct {
 	ctx context.Context
 }
 
-// storyWithin bounds one test. The long ones are run two at a time (t.Parallel):
-// those that hold the gateway to no time of its own.
+// storyWithin bounds one test. Those that hold the gateway to no time of a few
+// hundred milliseconds are run beside each other (t.Parallel): most of what a
+// story does is to wait.
 const storyWithin = 10 * time.Minute
 
 // newStory builds a stage of its own; its end prints the gateway's log where

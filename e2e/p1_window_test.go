@@ -13,6 +13,7 @@ const shortest = time.Minute
 // TestP1NothingStands: an enrolled engineer of an active vendor gets nowhere
 // without an open window, and the window's end takes what is live with it.
 func TestP1NothingStands(t *testing.T) {
+	t.Parallel()
 	s := newStory(t, rig.Options{})
 
 	status, out, errOut := s.ssh("ana", "pump", "uname -a")
@@ -54,6 +55,7 @@ func TestP1NothingStands(t *testing.T) {
 
 // TestP1PlannedWindow: what is agreed for later opens later, and says when.
 func TestP1PlannedWindow(t *testing.T) {
+	t.Parallel()
 	s := newStory(t, rig.Options{})
 	from := time.Now().Add(6 * time.Second).UTC().Truncate(time.Second)
 	var asked rig.Request

@@ -16,6 +16,7 @@ import (
 // gateway as a jump host by what `portcullis ssh-config` prints, runs nothing
 // before the touch and everything after it; who has no grant is told so.
 func TestP2HeldUntilTheTouch(t *testing.T) {
+	t.Parallel()
 	s := newStory(t, rig.Options{})
 	s.grant("ana", "pump", time.Hour)
 	printed, err := s.CLI(s.ctx, "ssh-config", "--only", "config")

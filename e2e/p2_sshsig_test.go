@@ -109,6 +109,7 @@ func (s *story) by(a *rig.Agent) []string {
 // TestP2TouchWithoutBrowser: an SSH security key gives the touch by the stock
 // ssh-keygen; it opens one connection, of its person.
 func TestP2TouchWithoutBrowser(t *testing.T) {
+	t.Parallel()
 	s := newStory(t, rig.Options{})
 	token := s.skOf("ana")
 	status, out, errOut := s.touchCLI(token, "ops+pump")
@@ -146,6 +147,7 @@ func TestP2TouchWithoutBrowser(t *testing.T) {
 // TestP2LyingSSHKeys: what is not a fresh touch of the person's own SSH
 // security key over this very statement is refused, and the log says why.
 func TestP2LyingSSHKeys(t *testing.T) {
+	t.Parallel()
 	s := newStory(t, rig.Options{})
 	token, bobs := s.skOf("ana"), s.skOf("bob")
 	s.grant("ana", "pump", time.Hour)
@@ -219,6 +221,7 @@ func TestP2LyingSSHKeys(t *testing.T) {
 // TestP2HandshakeNeedsPresence: in the handshake an SSH security key says who,
 // with presence; a certificate that waives it is not taken.
 func TestP2HandshakeNeedsPresence(t *testing.T) {
+	t.Parallel()
 	s := newStory(t, rig.Options{})
 	token := s.skOf("ana")
 	g := s.grant("ana", "pump", time.Hour)

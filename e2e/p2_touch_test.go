@@ -11,6 +11,7 @@ import (
 
 // TestP2TouchOnce: one touch opens one connection. The second asks again.
 func TestP2TouchOnce(t *testing.T) {
+	t.Parallel()
 	s := newStory(t, rig.Options{})
 	g := s.grant("ana", "pump", time.Hour)
 	if status, out, errOut := s.run("ana", "pump", g.ID, "echo first"); status != 0 || out != "first\n" {
@@ -36,6 +37,7 @@ func TestP2TouchOnce(t *testing.T) {
 // own key on this gateway over this statement is refused, with its sentence
 // in the answer and in the log.
 func TestP2LyingKeys(t *testing.T) {
+	t.Parallel()
 	s := newStory(t, rig.Options{})
 	g := s.grant("ana", "pump", time.Hour)
 	ana, bob := s.People["ana"], s.People["bob"]

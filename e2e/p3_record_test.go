@@ -28,6 +28,7 @@ func (s *story) raw(session string) string {
 // recordings and store lie on one disk, and what is kept in reserve is room
 // for the log.
 func TestP3DiskFull(t *testing.T) {
+	t.Parallel()
 	s := newStoryIn(t, smallDisk(t, "20m"), rig.Options{Config: "recordings_reserve_mib: 10\n"})
 	g := s.grant("ana", "pump", time.Hour)
 
@@ -83,6 +84,7 @@ func smallDisk(t *testing.T, size string) string {
 // TestP3NothingLostAtExit: the last byte of a command that ends at once
 // arrives, with and without a terminal, and is on file.
 func TestP3NothingLostAtExit(t *testing.T) {
+	t.Parallel()
 	s := newStory(t, rig.Options{})
 	g := s.grant("ana", "pump", time.Hour)
 	const size = 3 << 20
@@ -109,6 +111,7 @@ func TestP3NothingLostAtExit(t *testing.T) {
 // TestP3StreamsApart: standard output, standard error and exit status come
 // through as they do without a gateway.
 func TestP3StreamsApart(t *testing.T) {
+	t.Parallel()
 	s := newStory(t, rig.Options{})
 	g := s.grant("ana", "pump", time.Hour)
 	for _, c := range []struct{ command, out, errOut string }{

@@ -169,6 +169,7 @@ func (s *story) master(who, grant string) []string {
 
 // TestP4EndOne: one session ends by command, the others go on.
 func TestP4EndOne(t *testing.T) {
+	t.Parallel()
 	s := newStory(t, rig.Options{})
 	s.grant("ana", "pump", time.Hour)
 	first := s.shell("ana", "pump")
@@ -200,6 +201,7 @@ func TestP4EndOne(t *testing.T) {
 // TestP4WebDown: the gate falls by the local socket when the pages are
 // switched off.
 func TestP4WebDown(t *testing.T) {
+	t.Parallel()
 	s := newStory(t, rig.Options{})
 	s.grant("ana", "pump", time.Hour)
 	s.must(s.WebOff())

@@ -18,6 +18,7 @@ import (
 // recording replays it, one command ends it and keeps it out, and the log
 // proves all of it.
 func TestWalk(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), storyWithin)
 	defer cancel()
 	s := &story{T: t, ctx: ctx}
