@@ -86,7 +86,7 @@ func (c *cluster) watch(who, session string) (lines <-chan string, stop func()) 
 
 func (c *cluster) watchers(machine *rig.Person, session string, want ...string) {
 	c.Helper()
-	c.must(rig.Until(c.ctx, 5*time.Second, func() error {
+	c.must(rig.Until(c.ctx, 15*time.Second, func() error {
 		var x struct{ Watchers []string }
 		if err := machine.Get(c.ctx, "/api/v1/sessions/"+session, &x); err != nil || !slices.Equal(x.Watchers, want) {
 			return errors.Join(err, errors.New("watched by "+strings.Join(x.Watchers, ", ")))
@@ -128,7 +128,7 @@ func TestClusterDesk(t *testing.T) {
 		}
 		stop()
 		c.watchers(there, id)
-		c.must(rig.Until(c.ctx, 5*time.Second, func() error {
+		c.must(rig.Until(c.ctx, 15*time.Second, func() error {
 			var events string
 			if err := c.Machine().Get(c.ctx, "/api/v1/events?session="+id, &events); err != nil {
 				return err
@@ -152,7 +152,7 @@ func TestClusterDesk(t *testing.T) {
 	t.Run("frozen, thawed and ended", func(t *testing.T) {
 		act := func(what, want string) {
 			c.must(c.People["adm"].Post(c.ctx, "/api/v1/sessions/"+id+"/"+what, map[string]string{}, nil))
-			if _, err := shell.Expect(c.ctx, 5*time.Second, want); err != nil {
+			if _, err := shell.Expect(c.ctx, 15*time.Second, want); err != nil {
 				t.Errorf("%s: %v", what, err)
 			}
 		}
@@ -170,7 +170,7 @@ func TestClusterDesk(t *testing.T) {
 		if at1 != at2 || !strings.Contains(at1, "seen-42") {
 			t.Errorf("node 1 replays %d bytes, node 2, which has them, %d", len(at1), len(at2))
 		}
-		c.must(rig.Until(c.ctx, 5*time.Second, func() error {
+		c.must(rig.Until(c.ctx, 15*time.Second, func() error {
 			if l := c.list(here, "/recordings?text=seen-42"); len(l.Items) == 0 || l.Items[0].Session != id {
 				return errors.New("a search at node 1 does not find it")
 			}

@@ -75,7 +75,7 @@ func (c *cluster) lives(what string, shells ...*rig.Terminal) {
 			c.Errorf("%s %d: %v", what, i, err)
 			continue
 		}
-		if _, err := s.Expect(c.ctx, 5*time.Second, "here-42-"+fmt.Sprint(i)); err != nil {
+		if _, err := s.Expect(c.ctx, 15*time.Second, "here-42-"+fmt.Sprint(i)); err != nil {
 			c.Errorf("%s %d: %v", what, i, err)
 		}
 	}
@@ -132,7 +132,7 @@ func TestClusterAnyNode(t *testing.T) {
 	t.Run("frozen and thawed from another node", func(t *testing.T) {
 		id := c.sessionAt(1, "ana")
 		c.must(c.Machine().Post(c.ctx, "/api/v1/sessions/"+id+"/freeze", map[string]string{"reason": "what is this"}, nil))
-		if _, err := anas[1].Expect(c.ctx, 5*time.Second, "frozen"); err != nil {
+		if _, err := anas[1].Expect(c.ctx, 15*time.Second, "frozen"); err != nil {
 			t.Error(err)
 		}
 		c.must(c.Machine().Post(c.ctx, "/api/v1/sessions/"+id+"/thaw", map[string]string{}, nil))

@@ -23,7 +23,7 @@ func TestR18Restart(t *testing.T) {
 
 	asked := time.Now()
 	s.must(s.Terminate())
-	if _, err := shell.Expect(s.ctx, 3*time.Second, "being restarted.*this one ends by [-0-9]+ [:0-9]+ UTC"); err != nil {
+	if _, err := shell.Expect(s.ctx, drainTime, "being restarted.*this one ends by [-0-9]+ [:0-9]+ UTC"); err != nil {
 		t.Error(err)
 	}
 	if err := s.Ready(s.ctx); err == nil {
@@ -55,7 +55,7 @@ func TestR18Restart(t *testing.T) {
 
 	shell = s.shell("ana", "pump")
 	s.must(s.Terminate())
-	if _, err := shell.Expect(s.ctx, 3*time.Second, "being restarted"); err != nil {
+	if _, err := shell.Expect(s.ctx, drainTime, "being restarted"); err != nil {
 		t.Error(err)
 	}
 	asked = time.Now()

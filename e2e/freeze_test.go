@@ -82,7 +82,7 @@ func TestFreeze(t *testing.T) {
 		t.Errorf("thaw: %d %s%s", r.Status, r.Out, r.Err)
 	}
 	expect("has thawed this session")
-	s.must(rig.Until(s.ctx, 5*time.Second, func() error { _, err := os.Stat(held); return err }))
+	s.must(rig.Until(s.ctx, 15*time.Second, func() error { _, err := os.Stat(held); return err }))
 
 	r, err = s.CLI(s.ctx, "session", "freeze", id, "--reason", "wrong valve")
 	s.must(err)

@@ -83,7 +83,7 @@ func TestP4Suspended(t *testing.T) {
 
 	t.Run("the other vendor feels nothing", func(t *testing.T) {
 		s.must(bob.Type("echo still-$((1+1))-here\n"))
-		if _, err := bob.Expect(s.ctx, 5*time.Second, "still-2-here"); err != nil {
+		if _, err := bob.Expect(s.ctx, 15*time.Second, "still-2-here"); err != nil {
 			t.Error(err)
 		}
 	})
@@ -185,7 +185,7 @@ func TestP4EndOne(t *testing.T) {
 	}
 	says(t, "the end", first.Shown(), "the pump is needed now")
 	s.must(second.Type("echo on-$((2+2))\n"))
-	if _, err := second.Expect(s.ctx, 5*time.Second, "on-4"); err != nil {
+	if _, err := second.Expect(s.ctx, 15*time.Second, "on-4"); err != nil {
 		t.Error(err)
 	}
 

@@ -35,7 +35,7 @@ func TestR06SpooledOutage(t *testing.T) {
 		t.Error(err)
 	}
 	spool := filepath.Join(c.Data, "spool", "events")
-	c.must(rig.Until(c.ctx, 5*time.Second, func() error {
+	c.must(rig.Until(c.ctx, 15*time.Second, func() error {
 		raw, err := os.ReadFile(spool)
 		if err == nil && !strings.Contains(string(raw), `"session.ended"`) {
 			err = errors.New("the end is not in the spool")

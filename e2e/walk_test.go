@@ -81,7 +81,7 @@ func TestWalk(t *testing.T) {
 	t.Cleanup(term.Close)
 	shown, err := term.Expect(ctx, 20*time.Second, rig.TouchLink)
 	s.must(err)
-	code, err := term.Expect(ctx, 5*time.Second, `\b([0-9A-Z]{2,4}-[0-9A-Z]{2,4})\b`)
+	code, err := term.Expect(ctx, 15*time.Second, `\b([0-9A-Z]{2,4}-[0-9A-Z]{2,4})\b`)
 	s.must(err)
 	ana.open(shown[0])
 	ana.reads(code[1]) // the page shows the code of the terminal

@@ -203,7 +203,7 @@ func (s *Stage) GrantOf(ctx context.Context, who, request string) (Grant, error)
 	var card struct {
 		Grant *Grant `json:"grant"`
 	}
-	err := Until(ctx, 5*time.Second, func() error {
+	err := Until(ctx, 15*time.Second, func() error {
 		if err := s.People[who].Get(ctx, "/api/v1/requests/"+request, &card); err != nil {
 			return err
 		}
