@@ -87,7 +87,7 @@ func silent(t *testing.T, b cluster.Bus) {
 	join(t, b, "node-1", nil)
 	join(t, b, "node-2", func(context.Context, cluster.Order) gateway.NodeReport { <-release; return gateway.NodeReport{} })
 	t.Cleanup(func() { close(release) })
-	r := publish(t, b, "node-1", order(2), 50*time.Millisecond)
+	r := publish(t, b, "node-1", order(2), time.Second) // in which the order itself is sent
 	if len(r) != 1 || r[0].Answered || r[0].LeaseEnds.IsZero() {
 		t.Errorf("reports = %+v, want node-2 not answered with the end of its lease", r)
 	}
