@@ -60,10 +60,15 @@ test-needs:
 	go build -trimpath -o $(TOOLS)/wireguard golang.zx2c4.com/wireguard # the client, of the version that go.mod names
 	$(call modules,e2e)
 
-# -p 2: the packages that hold real servers are heavy, and a timing promise
-# (one second, P1 and P3) is not to be judged on a machine that is choking.
+# The stories of e2e take half of the time and wait for most of it: they go
+# beside all the rest. -p 1: the packages that hold real servers are heavy, and a
+# timing promise (one second, P1 and P3) is not to be judged on a machine that is
+# choking.
 test: test-needs build ## install what the tests need, run all of them
-	PORTCULLIS_BIN=$(CURDIR)/bin/portcullis go test $(RACE) -p 2 -timeout 30m ./...
+	go build $(RACE) ./gateway/... # what both are made of, once
+	@PORTCULLIS_BIN=$(CURDIR)/bin/portcullis go test $(RACE) -p 1 -timeout 30m ./e2e & stories=$$!; \
+	go test $(RACE) -p 1 -timeout 30m $$(go list ./... | grep -v '/e2e$$') && rest=0 || rest=$$?; \
+	wait $$stories && exit $$rest
 
 lint: ## gofmt, go vet, golangci-lint
 	@files=$$(find . -name '*.go' -not -path '*/node_modules/*' -not -path './.*' -exec gofmt -l {} +); if [ -n "$$files" ]; then echo "gofmt would change:"; echo "$$files"; exit 1; fi
