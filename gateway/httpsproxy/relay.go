@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/portcullis/portcullis/gateway"
@@ -21,8 +22,9 @@ type wire struct {
 	r       *bufio.Reader
 	browser bool
 
-	mu     sync.Mutex // held over a write
-	closed bool       // a close frame was sent: nothing may follow
+	mu     sync.Mutex  // held over a write
+	closed bool        // a close frame was sent: nothing may follow
+	ending atomic.Bool // somebody waits for mu to send one
 }
 
 var errClosed = errors.New("a close frame was sent")
@@ -36,16 +38,20 @@ func (w *wire) write(p []byte) error {
 	if err := w.conn.SetWriteDeadline(time.Now().Add(BodyIdleTime)); err != nil {
 		return err
 	}
+	if w.ending.Load() { // whose deadline the one above may have put off
+		return errClosed
+	}
 	_, err := w.conn.Write(p)
 	return err
 }
 
-// close sends a close frame, unless one was sent or somebody is writing to a
-// side that takes nothing.
+// close sends a close frame, unless one was sent. What is being written has
+// until wait to be taken, so that whoever closes beside another does not cut
+// the connection under the other's frame.
 func (w *wire) close(payload []byte, wait time.Duration) {
-	if !w.mu.TryLock() {
-		return
-	}
+	w.ending.Store(true)
+	_ = w.conn.SetWriteDeadline(time.Now().Add(wait))
+	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
 		return

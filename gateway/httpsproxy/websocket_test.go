@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -160,6 +161,44 @@ func TestW01TheEndHasItsCode(t *testing.T) {
 	if _, res, err := w.dial("/ws"); err == nil || res == nil || res.StatusCode != http.StatusUnauthorized || res.Header.Get("Content-Type") != "application/problem+json" {
 		t.Errorf("a new one: %v %+v", err, res)
 	}
+}
+
+// TestNobodyCutsAnothersClose: of two that end a WebSocket at once, the later
+// one does not shut the connection under the close frame of the first.
+func TestNobodyCutsAnothersClose(t *testing.T) {
+	near, far := net.Pipe()
+	defer far.Close()
+	writing := make(chan struct{})
+	w := &wire{conn: &toldConn{Conn: near, writing: writing}, browser: true}
+	go w.close(closePayload(closePolicy, "suspended"), 5*time.Second)
+	<-writing
+	cut := make(chan struct{})
+	go func() {
+		defer close(cut)
+		w.close(closePayload(closeAway, ""), 5*time.Second)
+		near.Close()
+	}()
+	select {
+	case <-cut:
+	case <-time.After(50 * time.Millisecond): // it waits for the frame to be read
+	}
+	got, err := io.ReadAll(far)
+	<-cut
+	if err != nil || !strings.HasSuffix(string(got), "suspended") {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// toldConn tells of its first write.
+type toldConn struct {
+	net.Conn
+	writing chan struct{}
+	once    sync.Once
+}
+
+func (c *toldConn) Write(p []byte) (int, error) {
+	c.once.Do(func() { close(c.writing) })
+	return c.Conn.Write(p)
 }
 
 // TestCrossSiteWebSocket: another site, and a sister console, cannot open one
