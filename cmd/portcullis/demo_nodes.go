@@ -46,12 +46,12 @@ type demoNode struct {
 // first node's: a key is good for one URL, and it takes a balancer for several
 // nodes to be reached by one.
 func newNodes(ctx context.Context, dir string, n int, web, ssh string, lease time.Duration) (*nodesPlant, error) {
-	free, err := freeAddrs(ctx, 3*n+3)
+	free, err := freeAddrs(ctx, 4*n+3)
 	if err != nil {
 		return nil, err
 	}
-	p := &nodesPlant{dir: dir, lease: lease, meet: map[string]string{}, links: map[string]string{}, storeAt: free[3*n], redisAt: free[3*n+1]}
-	orElse(&web, free[3*n+2])
+	p := &nodesPlant{dir: dir, lease: lease, meet: map[string]string{}, links: map[string]string{}, storeAt: free[4*n], redisAt: free[4*n+1]}
+	orElse(&web, free[4*n+2])
 	orElse(&ssh, free[1])
 	_, port, err := net.SplitHostPort(web)
 	if err != nil {
@@ -59,12 +59,12 @@ func newNodes(ctx context.Context, dir string, n int, web, ssh string, lease tim
 	}
 	p.url = "http://localhost:" + port
 	for i := range n {
-		node := &demoNode{name: fmt.Sprintf("node-%d", i+1), listen: Listen{Web: off, SSH: free[3*i+1], VPN: off, Admin: free[3*i+2]}}
+		node := &demoNode{name: fmt.Sprintf("node-%d", i+1), listen: Listen{Web: off, SSH: free[4*i+1], Admin: free[4*i+2], VPN: free[4*i+3]}}
 		if i == 0 {
 			node.listen.Web, node.listen.SSH = web, ssh
 		}
 		node.data, node.config = filepath.Join(dir, node.name), filepath.Join(dir, node.name+".yaml")
-		p.nodes, p.meet[node.name] = append(p.nodes, node), free[3*i]
+		p.nodes, p.meet[node.name] = append(p.nodes, node), free[4*i]
 	}
 	p.log, err = os.OpenFile(filepath.Join(dir, "servers.log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	return p, err
@@ -99,7 +99,7 @@ func (p *nodesPlant) command(ctx context.Context, n *demoNode, args ...string) (
 func (p *nodesPlant) first(ctx context.Context) error {
 	n := p.nodes[0]
 	raw, err := yaml.Marshal(map[string]any{
-		"url": p.url, "apps_domain": "localhost", "data": n.data, "node": n.name, "nodes": p.meet, "lease": p.lease.String(), "listen": n.listen,
+		"url": p.url, "apps_domain": "localhost", "data": n.data, "node": n.name, "nodes": p.meet, "lease": p.lease.String(), "listen": n.listen, "vpn": n.vpn(),
 		"store": p.store.url(pgDatabase).String(), "store_password_file": p.password(), "redis": "redis://" + p.redisAt, "recordings_reserve_mib": 1, "drain": "0s", // Ctrl-C stops everything
 	})
 	if err != nil {
@@ -151,12 +151,16 @@ func (n *demoNode) relisten() error {
 	if err := yaml.Unmarshal(raw, &all); err != nil {
 		return err
 	}
-	all["listen"] = n.listen
+	all["listen"], all["vpn"] = n.listen, n.vpn()
 	if raw, err = yaml.Marshal(all); err != nil {
 		return err
 	}
 	return os.WriteFile(n.config, raw, 0o600)
 }
+
+// vpn has clients find a node's tunnels where it listens, by its address: the
+// pages' name may mean ::1 to them.
+func (n *demoNode) vpn() VPN { return VPN{Endpoint: n.listen.VPN} }
 
 // serve starts a node's process and waits until it is ready.
 func (p *nodesPlant) serve(ctx context.Context, n *demoNode) error {

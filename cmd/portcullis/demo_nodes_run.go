@@ -117,10 +117,13 @@ func (p *nodesPlant) greet(w io.Writer) {
 	fmt.Fprintln(&b)
 	for _, n := range p.nodes {
 		_, port, _ := net.SplitHostPort(n.listen.SSH) // it listens there
-		fmt.Fprintf(&b, "  %s  ssh -p %s %s@localhost    http://%s/readyz    process %d\n", n.name, port, demoTarget, n.listen.Admin, n.cmd.Process.Pid)
+		fmt.Fprintf(&b, "  %s  ssh -p %s %s@localhost    WireGuard %s    http://%s/readyz    process %d\n", n.name, port, demoTarget, n.listen.VPN, n.listen.Admin, n.cmd.Process.Pid)
 	}
 	last, other := p.nodes[len(p.nodes)-1], p.nodes[1]
 	fmt.Fprintf(&b, `
+A tunnel is known to the node that opened it and answered at that node's address alone; the sample plant
+has no network to reach by one until `+"`portcullis apply`"+` defines it.
+
 Open each link in a browser profile of its own and touch a security key. Without one at hand, the
 browser's developer tools have a virtual one (Chromium: More tools, WebAuthn, with user verification).
 

@@ -25,7 +25,8 @@ func (g *gatewayd) lookAtTunnels(ctx context.Context, targets []gateway.Target) 
 	if err != nil {
 		out = append(out, finding{What: "tunnels", Text: fmt.Sprintf("this machine does not tell its addresses: %v", err), Cure: "let the service read them (AF_NETLINK in the unit's RestrictAddressFamilies); until then no tunnel reaches anything"})
 	}
-	return append(out, lookAtPrefixes(all, targets, own)...)
+	out = append(out, lookAtPrefixes(all, targets, own)...)
+	return append(out, g.lookAtTunnelNodes(ctx)...)
 }
 
 // unservedNetworks are networks that nobody can open a tunnel to.

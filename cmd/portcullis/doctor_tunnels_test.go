@@ -48,3 +48,36 @@ func TestDoctorLooksAtTunnels(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 }
+
+// Nodes whose tunnels get in each other's way are told of, each with a cure.
+func TestDoctorLooksAtOtherNodesTunnels(t *testing.T) {
+	at := func(endpoint, key, four, six string) tunnelNode {
+		return tunnelNode{endpoint, key, [2]netip.Prefix{netip.MustParsePrefix(four), netip.MustParsePrefix(six)}}
+	}
+	mine := at("a.example:51820", "A", "100.100.0.0/17", "fd70::/65")
+	good := at("b.example:51820", "B", "100.100.128.0/17", "fd70:0:0:0:8000::/65")
+	for name, c := range map[string]struct {
+		change func(*tunnelNode)
+		says   string
+	}{
+		"all is well":     {func(*tunnelNode) {}, "b's tunnels are in nobody's way"},
+		"one endpoint":    {func(n *tunnelNode) { n.Endpoint = mine.Endpoint }, "node b are told the endpoint a.example:51820 too"},
+		"one key":         {func(n *tunnelNode) { n.Key = mine.Key }, "node b has this node's WireGuard key"},
+		"IPv4 overlaps":   {func(n *tunnelNode) { n.Slice[0] = netip.MustParsePrefix("100.100.64.0/18") }, "addresses of 100.100.64.0/18"},
+		"IPv6 overlaps":   {func(n *tunnelNode) { n.Slice[1] = netip.MustParsePrefix("fd70::/64") }, "addresses of fd70::/64"},
+		"it has no VPN":   {func(n *tunnelNode) { *n = tunnelNode{} }, ""},
+		"all of it twice": {func(n *tunnelNode) { *n = mine }, "node b are told"},
+	} {
+		other := good
+		c.change(&other)
+		found := besideTunnelNodes(mine, map[string]tunnelNode{"b": other})
+		if len(found) == 0 != (other.Endpoint == "") || len(found) > 0 && !strings.Contains(found[0].Text, c.says) {
+			t.Errorf("%s: %+v", name, found)
+		}
+		for _, f := range found {
+			if f.OK != (other == good) || f.Cure == "" && !f.OK {
+				t.Errorf("%s: %+v", name, f)
+			}
+		}
+	}
+}

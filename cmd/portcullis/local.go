@@ -34,6 +34,7 @@ func (g *gatewayd) localRoutes(mux *http.ServeMux) {
 		"GET /local/audit/follow":        g.localFollow,
 		"POST /local/policy/explain":     g.localExplain,
 		"GET /local/doctor":              g.localDoctor,
+		"GET /local/tunnels":             g.localTunnels,
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, req *http.Request) {
 			if err := h(w, req); err != nil {

@@ -121,8 +121,21 @@ func (c *nodeJoinCmd) Run(r *run) error {
 	if err := (&initCmd{}).isRoot(&run{globals: r.globals}, cfg); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(r.out, "This machine is node %s; data in %s. Its key is %s.\nRemove %s now, look at listen: in %s, and start it:\n    portcullis serve --config %s\n", c.Name, cfg.Data, machineRoot(keys), c.File, r.Config, r.Config)
+	_, err = fmt.Fprintf(r.out, "This machine is node %s; data in %s. Its key is %s.\n%sRemove %s now, look at listen: in %s, and start it:\n    portcullis serve --config %s\n", c.Name, cfg.Data, machineRoot(keys), ownEndpoint(cfg), c.File, r.Config, r.Config)
 	return err
+}
+
+// ownEndpoint asks for what a pack cannot know: where this node's tunnels are
+// found. A tunnel is known to the one node that opened it, so no two nodes may
+// be found at one place.
+func ownEndpoint(cfg Config) string {
+	switch {
+	case cfg.Listen.VPN == off:
+		return ""
+	case cfg.VPN.Endpoint == "":
+		return fmt.Sprintf("Its tunnels would be found where every other node's are. Set vpn.endpoint in the configuration to a host:port that leads to %s alone, and likewise on the other nodes.\n", cfg.Node)
+	}
+	return fmt.Sprintf("vpn.endpoint in the configuration is %s, which is where the tunnels of the node that wrote the pack are found. Set it to a host:port that leads to %s alone.\n", cfg.VPN.Endpoint, cfg.Node)
 }
 
 func layOut(data, config string, raw []byte, files map[string][]byte) error {

@@ -56,7 +56,7 @@ func TestNodeJoins(t *testing.T) {
 	}
 	dir := t.TempDir()
 	join := []string{"node", "join", pack, "--name", "node-2", "--config", filepath.Join(dir, "portcullis.yaml"), "--data", filepath.Join(dir, "data")}
-	if status, said := cliRun(t, join...); status != 0 {
+	if status, said := cliRun(t, join...); status != 0 || !strings.Contains(said, "Set vpn.endpoint in the configuration to a host:port that leads to node-2 alone") {
 		t.Fatal(said)
 	}
 	for _, d := range []string{data, filepath.Join(dir, "data")} {
@@ -133,5 +133,19 @@ func TestNodePacksRefused(t *testing.T) {
 				t.Error("something was laid out")
 			}
 		})
+	}
+}
+
+// A pack carries the first node's endpoint of tunnels, and the second must not
+// keep it.
+func TestNodeJoinAsksForItsEndpoint(t *testing.T) {
+	for want, cfg := range map[string]Config{
+		"":                                    {Node: "b", Listen: Listen{VPN: off}, VPN: VPN{Endpoint: "a.example:51820"}},
+		"where every other node's are":        {Node: "b"},
+		"a.example:51820, which is where the": {Node: "b", VPN: VPN{Endpoint: "a.example:51820"}},
+	} {
+		if said := ownEndpoint(cfg); !strings.Contains(said, want) || (said == "") != (want == "") {
+			t.Errorf("%q, want %q", said, want)
+		}
 	}
 }
