@@ -69,6 +69,7 @@ type NetworkFlow struct {
 	BytesIn  int64          `json:"bytes_in"`            // of payload, from the engineer
 	BytesOut int64          `json:"bytes_out"`           // to him
 	Packets  int64          `json:"packets,omitempty"`   // of UDP and ICMP: both ways
+	Times    int64          `json:"times,omitempty"`     // refused: how many are told by this one word, to all ports of To where it has none, and to all hosts where it is not valid; 0: one
 	Ended    bool           `json:"ended,omitempty"`     // nothing more comes
 	EndedBy  FlowEnd        `json:"ended_by,omitempty"`  // with Ended, of an open one
 	Started  time.Time      `json:"started,omitzero"`    // microseconds

@@ -62,9 +62,13 @@ func barOf(f recording.TunnelFlow, length time.Duration, live bool) *bar {
 	return &bar{From: from, Width: max(to-from, minBar)}
 }
 
-// flowTo words where a flow went; an echo has no port.
+// flowTo words where a flow went; an echo has no port, and what was refused
+// together has several.
 func flowTo(p gateway.FlowProtocol, to netip.AddrPort) string {
-	if p == gateway.FlowICMP {
+	switch {
+	case !to.IsValid():
+		return "other hosts"
+	case p == gateway.FlowICMP, to.Port() == 0:
 		return to.Addr().String()
 	}
 	return to.String()

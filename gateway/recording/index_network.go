@@ -25,7 +25,7 @@ func (b *indexer) passed(f frame) {
 		return
 	}
 	if flow.Verdict == gateway.FlowRefused { // told once
-		b.index.Refused++
+		b.index.Refused += int(max(flow.Times, 1))
 	}
 	i, ok := b.tunnel[flow.N]
 	if !ok && !b.room(len(b.index.Tunnel)) {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"path/filepath"
 	"slices"
@@ -145,7 +146,7 @@ type FlowQuery struct {
 // flows began.
 type FlowTimeline struct {
 	Flows    []TunnelFlow                `json:"flows"`
-	Counts   map[gateway.FlowVerdict]int `json:"counts"`    // of all flows
+	Counts   map[gateway.FlowVerdict]int `json:"counts"`    // of all flows, those that are told together too
 	BytesIn  int64                       `json:"bytes_in"`  // of all flows
 	BytesOut int64                       `json:"bytes_out"` // of all flows
 	Notes    []IndexNote                 `json:"notes"`     // the first MaxTimeline
@@ -163,7 +164,7 @@ func (v *Vault) FlowTimeline(ctx context.Context, session string, q FlowQuery) (
 	out := FlowTimeline{Counts: map[gateway.FlowVerdict]int{}, Notes: []IndexNote{}}
 	flows := lowest[TunnelFlow, uint64]{limit: q.Limit, number: func(f TunnelFlow) uint64 { return f.N }}
 	last, err := v.flows(ctx, session, func(f TunnelFlow) error {
-		out.Counts[f.Verdict]++
+		out.Counts[f.Verdict] += int(max(f.Times, 1))
 		out.BytesIn += f.BytesIn
 		out.BytesOut += f.BytesOut
 		if f.N > q.After && q.Fits(f) {
@@ -195,19 +196,26 @@ func (q FlowQuery) Fits(f TunnelFlow) bool {
 // FlowText words a flow: "tcp to hist 10.0.0.5:502, Modbus unit 1: 3 read
 // holding registers", and what was refused of it. It is what a search looks in.
 func FlowText(f gateway.NetworkFlow) string {
-	text := string(f.Protocol) + " to "
+	text := cmp.Or(string(f.Protocol), "flows") + " to "
 	if f.Name != "" {
 		text += shown(f.Name) + " "
 	}
-	text += f.To.String()
-	if f.Protocol == gateway.FlowICMP {
-		text = strings.TrimSuffix(text, f.To.String()) + f.To.Addr().String()
+	switch {
+	case !f.To.IsValid():
+		text += "other hosts"
+	case f.To.Port() == 0: // an echo, or flows to several ports
+		text += f.To.Addr().String()
+	default:
+		text += f.To.String()
 	}
 	if f.Hint != "" {
 		text += ", " + shown(f.Hint)
 	}
 	if f.Verdict != gateway.FlowOpen {
 		text += ", " + string(f.Verdict)
+		if f.Times > 1 {
+			text += fmt.Sprintf(" %d times", f.Times)
+		}
 		if f.Why != "" {
 			text += ": " + shown(f.Why)
 		}

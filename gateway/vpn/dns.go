@@ -151,8 +151,7 @@ func shown(q dnsmessage.Question, name string) string {
 
 // resolveTCP answers over a connection (RFC 7766), a few times.
 func (t *tunnel) resolveTCP(r *tcp.ForwarderRequest) {
-	id := r.ID()
-	key := flowID{protoTCP, netip.AddrPortFrom(addrOf(id.RemoteAddress), id.RemotePort), netip.AddrPortFrom(addrOf(id.LocalAddress), id.LocalPort)}
+	key := tcpFlow(r.ID())
 	var wq waiter.Queue
 	ep, err := r.CreateEndpoint(&wq)
 	r.Complete(err != nil)

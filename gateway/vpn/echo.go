@@ -51,14 +51,14 @@ func (t *tunnel) echo(p packet) {
 }
 
 func (t *tunnel) beginEcho(key flowID, p packet) *pings {
-	if !t.fresh.take(1) {
-		t.g.dropped(dropFlood)
+	name, ok := t.judge(gateway.FlowICMP, key.to)
+	if !ok {
+		t.prohibit(p.raw)
+		t.refuse(key, nil)
 		return nil
 	}
-	name, no := t.judge(gateway.FlowICMP, key.to)
-	if no != nil {
-		t.prohibit(p.raw)
-		t.own(func() { t.refuse(key, no) })
+	if !t.fresh.take(1) {
+		t.g.dropped(dropFlood)
 		return nil
 	}
 	e := &pings{t: t, id: key, ask: packet{raw: append([]byte(nil), p.raw[:p.head]...), l4: p.l4, proto: p.proto, head: p.head}}

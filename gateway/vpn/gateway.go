@@ -187,6 +187,9 @@ func (g *Gateway) tend() {
 	now := g.c.Now()
 	for _, t := range g.all() {
 		t.sweepIdle(time.Now())
+		if t.sums() {
+			t.own(t.tellSums)
+		}
 		if p, ok := g.peers.of(g.dev, t.key); ok && p.endpoint.IsValid() {
 			t.checkSource(p.endpoint)
 		}

@@ -141,3 +141,73 @@ func TestOpenRefusedLeavesNothing(t *testing.T) {
 		t.Errorf("%d keys, %d addresses", len(w.g.keys), len(w.g.addresses.used))
 	}
 }
+
+// A scan of everything at once takes nothing from the flows that are let: each
+// SYN that is not has its reset, above every rate, and the granted one between
+// them is answered. What is recorded of the scan is little, and no number of it
+// is lost.
+func TestScanLeavesRoomForTheGrant(t *testing.T) {
+	w := newWorld(t)
+	w.set = func(l *fakeLive) { l.abilities.Flows = []string{"10.98.0.2:80/tcp"} }
+	w.put("tcp", plc4+":80", w.echoTCP())
+	r := w.open().raw()
+	const hosts, ports = MaxRefusedHosts + 20, 40
+	begun, resets, taken := time.Now(), map[netip.AddrPort]bool{}, 0
+	answered := func(p []byte) bool {
+		from := netip.AddrPortFrom(packet{raw: p}.from(), uint16(p[headerV4])<<8|uint16(p[headerV4+1]))
+		if flags := p[headerV4+13]; flags&4 != 0 {
+			resets[from] = true
+		} else if from.String() == plc4+":80" {
+			taken = 1
+		}
+		return true
+	}
+	for i := range hosts * ports { // all hosts of a port, then the next
+		to := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 98, 0, byte(2 + i%hosts)}), uint16(60+i/hosts))
+		r.tun.Outbound <- syn(netip.AddrPortFrom(r.client.tun.Address4, 1000), to)
+		for i-len(resets)-taken >= 64 || i == 0 && len(resets) == 0 { // what WireGuard's queues take, and before its handshake less
+			r.get("an answer", answered)
+		}
+	}
+	const refused = hosts*ports - 1
+	for len(resets) < refused || taken == 0 {
+		r.get("an answer", answered)
+	}
+	r.live.End(gateway.EndClientLeft, "", "")
+	<-r.live.Done()
+	took, times, records := time.Since(begun), int64(0), 0
+	for _, f := range r.live.ch.last() {
+		if f.Verdict == gateway.FlowRefused {
+			times += max(f.Times, 1)
+			records++
+		}
+	}
+	if times != refused {
+		t.Errorf("the records tell of %d, and %d were refused", times, refused)
+	}
+	if most := TellBurst + int(took.Seconds())*TellRate + (int(took/tendEvery)+2)*(MaxRefusedHosts+1); records > most {
+		t.Errorf("%d records in %s, of at most %d", records, took, most)
+	}
+}
+
+// One flow that is tried again and again is one line of the page and one event,
+// and the recording has how often.
+func TestRefusedAgainAndAgain(t *testing.T) {
+	w := newWorld(t)
+	c := w.open().connect()
+	for i := range 3 {
+		if _, err := c.dial("tcp", plc4+":1001"); err == nil {
+			t.Fatal("a flow that is not granted opened")
+		}
+		eventually(t, "it is on the page", func() bool { s, _ := w.g.State(c.tun.Session); return i > 0 || len(s.Refused) == 1 })
+	}
+	w.g.tend()
+	eventually(t, "the sum is told", func() bool {
+		s, _ := w.g.State(c.tun.Session)
+		l := c.live.ch.last()
+		return len(s.Refused) == 1 && s.Refused[0].Times == 3 && s.Refused[0].Ask == "flow plc7.plant:1001/tcp" && len(l) == 2 && l[1].Times == 2
+	})
+	if refused, _, _ := c.live.events(); len(refused) != 1 {
+		t.Errorf("%d events: %q", len(refused), refused)
+	}
+}

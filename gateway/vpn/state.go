@@ -77,7 +77,7 @@ func (t *tunnel) state() State {
 		s.Flows = append(s.Flows, FlowState{r.N, r.Protocol, r.To, r.Name, f.in.Load(), f.out.Load(), r.Started})
 	}
 	t.mu.Lock()
-	s.Refused, s.Notices = slices.Clone(t.refused), slices.Clone(t.told)
+	s.Refused, s.Notices = slices.Clone(t.refused.shown), slices.Clone(t.told)
 	t.mu.Unlock()
 	var why *gateway.Ended
 	if errors.As(context.Cause(t.live.Context()), &why) {

@@ -81,15 +81,12 @@ func (c *clientSide) Closed(*gateway.Ended) {
 	default:
 		close(t.woke)
 	}
-	silent := t.silent
 	t.mu.Unlock()
 	t.running.Wait()
 	for _, f := range t.list() {
 		f.end()
 	}
-	if silent > 0 {
-		_ = t.ch.NetworkFlow(gateway.NetworkFlow{N: t.nextN(), Verdict: gateway.FlowRefused, Rule: "flows", Why: manyRefused(silent), Ended: true, Started: gateway.Instant(t.g.c.Now())})
-	}
+	t.tellRest()
 	t.ch.Exit(nil, "")
 }
 

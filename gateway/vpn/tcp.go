@@ -21,7 +21,8 @@ import (
 
 // handleTCP gets each segment that belongs to no connection. Each tunnel has
 // its own bound of half-open ones, so that a flood in one leaves room in the
-// others.
+// others. What is not let is refused before any bound: a scan gets its resets
+// as fast as it asks, and takes nothing from the flows that are.
 func (g *Gateway) handleTCP(id stack.TransportEndpointID, pkt *stack.PacketBuffer) bool {
 	t := g.tunnelAt(addrOf(id.RemoteAddress))
 	if t == nil || t.cut.Load() {
@@ -30,6 +31,14 @@ func (g *Gateway) handleTCP(id stack.TransportEndpointID, pkt *stack.PacketBuffe
 	head := pkt.TransportHeader().Slice()
 	if len(head) < 14 || head[13]&(2|16) != 2 {
 		return false // the stack answers with a reset
+	}
+	flow := tcpFlow(id)
+	if _, ok := t.judge(gateway.FlowTCP, flow.to); !ok && !t.isResolver(flow.to) {
+		if t.ch.Frozen() {
+			return true // the client asks again
+		}
+		t.refuse(flow, nil)
+		return false
 	}
 	if !t.fresh.take(1) {
 		g.dropped(dropFlood)
@@ -56,9 +65,12 @@ func (t *tunnel) connect(r *tcp.ForwarderRequest) {
 	}
 	defer t.running.Done()
 	t.guard(func() {
-		id := r.ID()
-		t.open(r, flowID{protoTCP, netip.AddrPortFrom(addrOf(id.RemoteAddress), id.RemotePort), netip.AddrPortFrom(addrOf(id.LocalAddress), id.LocalPort)})
+		t.open(r, tcpFlow(r.ID()))
 	})
+}
+
+func tcpFlow(id stack.TransportEndpointID) flowID {
+	return flowID{protoTCP, netip.AddrPortFrom(addrOf(id.RemoteAddress), id.RemotePort), netip.AddrPortFrom(addrOf(id.LocalAddress), id.LocalPort)}
 }
 
 func (t *tunnel) open(r *tcp.ForwarderRequest, id flowID) {
@@ -70,15 +82,16 @@ func (t *tunnel) open(r *tcp.ForwarderRequest, id flowID) {
 		t.resolveTCP(r)
 		return
 	}
-	name, no := t.judge(gateway.FlowTCP, id.to)
-	if no != nil {
+	name, ok := t.judge(gateway.FlowTCP, id.to) // again: this machine's addresses may have changed
+	if !ok {
 		r.Complete(true)
-		t.refuse(id, no)
+		t.refuse(id, nil)
 		return
 	}
 	f, err := t.newFlow(id, name)
 	if err != nil {
 		r.Complete(true)
+		var no *gateway.Error
 		if errors.As(err, &no) && !gateway.IsCode(err, gateway.CodeInternal) {
 			t.refuse(id, no)
 		}

@@ -43,6 +43,7 @@ type tunnel struct {
 
 	up, down                         bucket // payload
 	fresh, fragments, refusals, asks bucket
+	tells                            bucket // refused flows, one by one
 
 	running sync.WaitGroup // goroutines of flows
 
@@ -53,9 +54,7 @@ type tunnel struct {
 	datagrams map[flowID]*datagrams
 	count     uint64 // flows so far
 	echoes    map[flowID]*pings
-	refused   []RefusedFlow
-	silent    int64 // refused flows that were not told one by one
-	tellLeft  int
+	refused   refusals
 	askedFor  map[string]bool
 	told      []string // notices
 	roams     []time.Time
@@ -70,8 +69,8 @@ type flowID struct {
 
 func newTunnel(g *Gateway, key Key, pair uint32, four, six netip.Addr) *tunnel {
 	t := &tunnel{
-		g: g, key: key, pair: pair, addr4: four, addr6: six, woke: make(chan struct{}), shut: make(chan struct{}), tellLeft: MaxTellRefused,
-		fresh: newBucket(FlowRate, FlowBurst), fragments: newBucket(FragmentRate, FragmentBurst), refusals: newBucket(RefusalRate, RefusalBurst), asks: newBucket(DNSRate, DNSBurst),
+		g: g, key: key, pair: pair, addr4: four, addr6: six, woke: make(chan struct{}), shut: make(chan struct{}), refused: refusals{left: MaxTellRefused},
+		fresh: newBucket(FlowRate, FlowBurst), fragments: newBucket(FragmentRate, FragmentBurst), refusals: newBucket(RefusalRate, RefusalBurst), asks: newBucket(DNSRate, DNSBurst), tells: newBucket(TellRate, TellBurst),
 	}
 	_, _ = rand.Read(t.psk[:]) // it never fails (crypto/rand)
 	return t

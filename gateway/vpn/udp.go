@@ -66,15 +66,15 @@ func (t *tunnel) datagramsOf(key flowID) *datagrams {
 
 // beginUDP judges the first datagram of a flow. Nil: it went no further.
 func (t *tunnel) beginUDP(key flowID, pkt *stack.PacketBuffer) *datagrams {
-	if !t.fresh.take(1) {
-		t.g.dropped(dropFlood)
+	head := append(append([]byte(nil), pkt.NetworkHeader().Slice()...), pkt.TransportHeader().Slice()...)
+	name, ok := t.judge(gateway.FlowUDP, key.to)
+	if !ok {
+		t.prohibit(head)
+		t.refuse(key, nil)
 		return nil
 	}
-	head := append(append([]byte(nil), pkt.NetworkHeader().Slice()...), pkt.TransportHeader().Slice()...)
-	name, no := t.judge(gateway.FlowUDP, key.to)
-	if no != nil {
-		t.prohibit(head)
-		t.own(func() { t.refuse(key, no) })
+	if !t.fresh.take(1) {
+		t.g.dropped(dropFlood)
 		return nil
 	}
 	d := &datagrams{t: t, id: key, head: head}
