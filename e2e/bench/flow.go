@@ -110,7 +110,7 @@ func (n *network) join(ctx context.Context, space string, p peering, pid int) (f
 	if _, err := n.wireguard(ctx, dev, space, p.address.String()+"/32", p.conf()); err != nil {
 		return flowWay{}, err
 	}
-	return flowWay{space, space, p.plant, pid}, n.ip(ctx, fmt.Sprintf("-n %s route add %s dev %s", n.in(space), p.plant, dev))
+	return flowWay{space, space, p.plant, pid}, rig.IP(fmt.Sprintf("-n %s route add %s dev %s", n.in(space), p.plant, dev))
 }
 
 // iperf has iperf3 send for that time, and returns what the receiver got:

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,7 +49,7 @@ const wireguardProgram = ".tools/wireguard"
 type network struct {
 	id      string // begins the names of all that it makes
 	dir     string
-	spaces  []string
+	spaces  map[string]*rig.Space
 	procs   []*exec.Cmd
 	program string
 	ways    []flowWay
@@ -73,7 +72,7 @@ func startNetwork(ctx context.Context, dir string) (*network, error) {
 	if _, err := os.Stat(program); err != nil {
 		return nil, fmt.Errorf("%w: make bench installs it", err)
 	}
-	n := &network{id: fmt.Sprintf("pcb%d", os.Getpid()), dir: dir, program: program}
+	n := &network{id: fmt.Sprintf("pcb%d", os.Getpid()), dir: dir, program: program, spaces: map[string]*rig.Space{}}
 	if err := n.build(ctx); err != nil {
 		n.close()
 		return nil, err
@@ -92,11 +91,11 @@ func noOther() error {
 
 func (n *network) build(ctx context.Context) error {
 	for _, name := range []string{"plant", "router", "tunnelled", "headers", "routed", "plain"} {
-		if err := n.ip(ctx, "netns add "+n.in(name)); err != nil {
-			return err
+		space, err := rig.NewSpace(n.id + "-" + name)
+		if space != nil {
+			n.spaces[name] = space
 		}
-		n.spaces = append(n.spaces, name)
-		if err := n.ip(ctx, "-n "+n.in(name)+" link set lo up"); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -113,21 +112,19 @@ func (n *network) build(ctx context.Context) error {
 		"-n ID-plain addr add " + plainClient + "/28 dev router", "-n ID-plain link set router up",
 		"-n ID-plain route add default via " + plainRouter,
 	} {
-		if err := n.ip(ctx, strings.ReplaceAll(line, "ID", n.id)); err != nil {
+		if err := rig.IP(strings.ReplaceAll(line, "ID", n.id)); err != nil {
 			return err
 		}
 	}
 	forward := func() error { return os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0) }
-	if err := n.inside("router", forward); err != nil {
+	if err := n.spaces["router"].Inside(forward); err != nil {
 		return err
 	}
 	_, err := n.start(ctx, "ip", "netns", "exec", n.in("plant"), "iperf3", "-s", "-p", strconv.Itoa(flowPort))
 	return err
 }
 
-func (n *network) in(space string) string { return n.id + "-" + space }
-
-func (n *network) ip(ctx context.Context, line string) error { return run(ctx, "ip "+line) }
+func (n *network) in(space string) string { return n.spaces[space].Name }
 
 func run(ctx context.Context, line string) error {
 	f := strings.Fields(line)
@@ -177,26 +174,6 @@ func (n *network) wireguard(ctx context.Context, dev, space, address, conf strin
 	return c, nil
 }
 
-// inside runs f with its thread in a namespace: a socket that f opens stays
-// there.
-func (n *network) inside(space string, f func() error) error {
-	there, err := os.Open(filepath.Join("/run/netns", n.in(space)))
-	if err != nil {
-		return err
-	}
-	defer there.Close()
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-		if err := unix.Setns(int(there.Fd()), unix.CLONE_NEWNET); err != nil {
-			done <- err
-			return
-		}
-		done <- f()
-	}()
-	return <-done
-}
-
 // close ends what was started and takes the namespaces away.
 func (n *network) close() {
 	if n == nil {
@@ -210,8 +187,8 @@ func (n *network) close() {
 	defer cancel()
 	// Namespaces go some time after they were deleted, and what is in them too.
 	_ = exec.CommandContext(ctx, "ip", "link", "del", n.id).Run() // where it got as far
-	for _, name := range slices.Backward(n.spaces) {
-		if err := n.ip(ctx, "netns del "+n.in(name)); err != nil {
+	for _, space := range n.spaces {
+		if err := space.Close(); err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 		}
 	}

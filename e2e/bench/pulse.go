@@ -94,7 +94,7 @@ func (a *arrivals) seen() (n, after int, last time.Time) {
 
 func startPulses(n *network) (*pulses, error) {
 	k := &pulses{began: time.Now(), stop: make(chan struct{}), all: map[uint32]*pulse{}}
-	err := n.inside("plant", func() (err error) {
+	err := n.spaces["plant"].Inside(func() (err error) {
 		all := &net.ListenConfig{}
 		addr := fmt.Sprintf("0.0.0.0:%d", pulsePort)
 		if k.udp, err = all.ListenPacket(context.Background(), "udp4", addr); err != nil {

@@ -5,16 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Lab is a plant with addresses of its own and the sites of engineers, each in
@@ -38,12 +33,6 @@ type Lab struct {
 	sites  []*Site
 	procs  []*Process
 }
-
-// dialWithin bounds a connection's begin.
-const dialWithin = 3 * time.Second
-
-// Space is a network namespace.
-type Space struct{ name string }
 
 // labs counts the labs of this process.
 var labs atomic.Int32
@@ -96,7 +85,7 @@ func (l *Lab) build() error {
 		return err
 	}
 	var err error
-	if l.Plant, err = l.space("plant"); err != nil {
+	if l.Plant, err = NewSpace(l.id + "-plant"); err != nil {
 		return err
 	}
 	return l.ip(
@@ -114,18 +103,11 @@ func (l *Lab) build() error {
 
 // ip runs ip(8) for each line.
 func (l *Lab) ip(lines ...string) error {
-	fill := strings.NewReplacer("ID", l.id, "PLANT", l.Plant.name, "OUTER", l.Outer, "N", fmt.Sprint(l.number))
+	fill := strings.NewReplacer("ID", l.id, "PLANT", l.Plant.Name, "OUTER", l.Outer, "N", fmt.Sprint(l.number))
 	for _, line := range lines {
-		if err := ip(fill.Replace(line)); err != nil {
+		if err := IP(fill.Replace(line)); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-func ip(line string) error {
-	if out, err := exec.CommandContext(context.Background(), "ip", strings.Fields(line)...).CombinedOutput(); err != nil {
-		return fmt.Errorf("ip %s: %w: %s", line, err, strings.TrimSpace(string(out)))
 	}
 	return nil
 }
@@ -139,22 +121,6 @@ func (l *Lab) tools() error {
 		return err
 	}
 	return os.WriteFile(filepath.Join(l.shim, "resolvconf"), []byte(resolvconf), 0o755)
-}
-
-// space makes a namespace with a loopback and a resolv.conf of its own.
-func (l *Lab) space(name string) (*Space, error) {
-	s := &Space{l.id + "-" + name}
-	if err := ip("netns add " + s.name); err != nil {
-		return nil, err
-	}
-	etc := filepath.Join("/etc/netns", s.name)
-	if err := os.MkdirAll(etc, 0o755); err != nil {
-		return s, err
-	}
-	if err := os.WriteFile(filepath.Join(etc, "resolv.conf"), nil, 0o644); err != nil {
-		return s, err
-	}
-	return s, ip("-n " + s.name + " link set lo up")
 }
 
 // IP is the plant's address: 0 its first, 1 its second.
@@ -193,7 +159,7 @@ func (l *Lab) SSHD(ctx context.Context, dir, authorized string) (hostKey string,
 // Serve starts a program in the plant and waits until it listens at addr
 // (TCP).
 func (l *Lab) Serve(ctx context.Context, addr, name string, args ...string) (*Process, error) {
-	p, err := start("ip", nil, append([]string{"netns", "exec", l.Plant.name, name}, args...)...)
+	p, err := start("ip", nil, append([]string{"netns", "exec", l.Plant.Name, name}, args...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -221,84 +187,7 @@ func (l *Lab) Close() error {
 		p.Kill()
 	}
 	if l.Plant != nil {
-		all = append(all, l.Plant.close())
+		all = append(all, l.Plant.Close())
 	}
 	return errors.Join(all...)
-}
-
-// Command is a program in the space.
-func (s *Space) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
-	return exec.CommandContext(ctx, "ip", append([]string{"netns", "exec", s.name, name}, args...)...)
-}
-
-// inside runs f with its thread in the space: a socket that f opens stays
-// there. The thread goes home afterwards. It must not end instead: what it has
-// started would be killed with it (PR_SET_PDEATHSIG).
-func (s *Space) inside(f func() error) error {
-	runtime.LockOSThread()
-	home, err := os.Open("/proc/thread-self/ns/net")
-	if err != nil {
-		return err
-	}
-	defer home.Close()
-	there, err := os.Open(filepath.Join("/run/netns", s.name))
-	if err != nil {
-		return err
-	}
-	defer there.Close()
-	if err := unix.Setns(int(there.Fd()), unix.CLONE_NEWNET); err != nil {
-		return err
-	}
-	err = f()
-	if back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); back != nil {
-		return errors.Join(err, back) // and the thread stays this goroutine's
-	}
-	runtime.UnlockOSThread()
-	return err
-}
-
-// Listen listens in the space.
-func (s *Space) Listen(network, addr string) (net.Listener, error) {
-	var l net.Listener
-	err := s.inside(func() (err error) {
-		l, err = (&net.ListenConfig{}).Listen(context.Background(), network, addr)
-		return err
-	})
-	return l, err
-}
-
-// ListenPacket takes datagrams (UDP) in the space.
-func (s *Space) ListenPacket(addr string) (net.PacketConn, error) {
-	var p net.PacketConn
-	err := s.inside(func() (err error) {
-		p, err = (&net.ListenConfig{}).ListenPacket(context.Background(), "udp", addr)
-		return err
-	})
-	return p, err
-}
-
-// Dial connects from the space, to an address and not to a name.
-func (s *Space) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	if _, err := netip.ParseAddrPort(addr); err != nil {
-		return nil, err
-	}
-	var c net.Conn
-	err := s.inside(func() (err error) {
-		c, err = (&net.Dialer{Timeout: dialWithin}).DialContext(ctx, network, addr)
-		return err
-	})
-	return c, err
-}
-
-// close ends what is left running in the space, which the lab has started, and
-// removes it.
-func (s *Space) close() error {
-	pids, _ := exec.CommandContext(context.Background(), "ip", "netns", "pids", s.name).Output()
-	for _, f := range strings.Fields(string(pids)) {
-		var pid int
-		if n, _ := fmt.Sscan(f, &pid); n == 1 && pid > 1 && pid != os.Getpid() {
-			_ = unix.Kill(pid, unix.SIGKILL)
-		}
-	}
-	return errors.Join(ip("netns del "+s.name), os.RemoveAll(filepath.Join("/etc/netns", s.name)))
 }

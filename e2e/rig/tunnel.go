@@ -92,7 +92,7 @@ type Site struct {
 
 // Site makes one. Its addresses end in 2 and, once it has roamed, in 3.
 func (l *Lab) Site(name string) (*Site, error) {
-	space, err := l.space(name)
+	space, err := NewSpace(l.id + "-" + name)
 	s := &Site{Space: space, lab: l, n: len(l.sites)}
 	if space != nil {
 		l.sites = append(l.sites, s)
@@ -112,7 +112,7 @@ func (l *Lab) Site(name string) (*Site, error) {
 // ip runs ip(8) for each line. NET.x is an address of the site.
 func (s *Site) ip(lines ...string) error {
 	for _, line := range lines {
-		line = strings.NewReplacer("DEV", s.dev, "SITE", s.name).Replace(line)
+		line = strings.NewReplacer("DEV", s.dev, "SITE", s.Name).Replace(line)
 		for host := 1; host < 4; host++ {
 			line = strings.ReplaceAll(line, fmt.Sprintf("NET.%d", host), s.addr(host))
 		}
@@ -228,5 +228,5 @@ func (s *Site) close() error {
 	if s.up {
 		_ = s.Down(context.Background()) // what it leaves, close ends
 	}
-	return s.Space.close()
+	return s.Space.Close()
 }
