@@ -42,9 +42,13 @@ func TestPagesOfATunnel(t *testing.T) {
 	if name := js[string](ana, "document.querySelector('#tunnel-file').download"); name != "plc.conf" {
 		t.Errorf("the file's name is %q", name)
 	}
+	blank := newSeat(t, chrome, s.URL)
 	for _, l := range looks {
 		ana.emulate(l.scheme)
 		ana.do(chromedp.EmulateViewport(l.width, l.height))
+		if read := ana.qr(blank, "#tunnel-qr svg"); read != conf {
+			t.Errorf("%s: the file and the QR code are two:\n%s\n%s", l.name, conf, read)
+		}
 		ana.fits(t, l.name)
 		ana.axe(t, l.name)
 		ana.shot(t, "tunnel-opened-"+l.name)
