@@ -38,6 +38,13 @@ func newTunnelStory(t *testing.T, capture string) *tunnelStory {
 
 func newTunnelStoryIn(t *testing.T, dir, capture, config string) *tunnelStory {
 	t.Helper()
+	lab := newLab(t)
+	s := newStoryIn(t, dir, rig.Options{Lab: lab, Config: config, Targets: func(*rig.Stage) string { return lab.Target("plc", capture) }})
+	return &tunnelStory{s, lab, make(chan chan error, 8)}
+}
+
+func newLab(t *testing.T) *rig.Lab {
+	t.Helper()
 	lab, err := rig.NewLab(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -47,8 +54,7 @@ func newTunnelStoryIn(t *testing.T, dir, capture, config string) *tunnelStory {
 			t.Error(err)
 		}
 	})
-	s := newStoryIn(t, dir, rig.Options{Lab: lab, Config: config, Targets: func(*rig.Stage) string { return lab.Target("plc", capture) }})
-	return &tunnelStory{s, lab, make(chan chan error, 8)}
+	return lab
 }
 
 // site makes one with a tunnel that is on, under a grant for these flows.

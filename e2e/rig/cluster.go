@@ -178,10 +178,13 @@ func (c *Cluster) add(ctx context.Context, dir, name string) (*Gateway, error) {
 	}
 	// On one machine each node needs ports of its own.
 	_, sshPort, _ := strings.Cut(g.SSH, ":")
+	outer, _, _ := strings.Cut(c.VPN, ":")
+	g.Outside(outer)
 	store, redis := c.servers(len(c.Nodes))
 	for key, addr := range map[string]string{"web": g.Web, "ssh": "127.0.0.1:" + sshPort, "vpn": g.VPN, "admin": strings.TrimPrefix(g.Admin, "http://"), "store": store, "redis": redis} {
-		raw = regexp.MustCompile(`(?m)^(\s*`+key+`:).*$`).ReplaceAll(raw, []byte("$1 "+addr))
+		raw = regexp.MustCompile(`(?m)^( *`+key+`:) [^{].*$`).ReplaceAll(raw, []byte("$1 "+addr))
 	}
+	raw = regexp.MustCompile(`(?m)^vpn: \{endpoint:.*$`).ReplaceAll(raw, fmt.Appendf(nil, "vpn: {endpoint: %q}", g.VPN))
 	g.URL = "http://" + u.Host
 	if err := os.WriteFile(g.Config, raw, 0o600); err != nil {
 		return nil, err

@@ -177,6 +177,15 @@ func (p *Person) Act(ctx context.Context, kind string, params, v any) error {
 	return json.Unmarshal(done.Result, v)
 }
 
+// At is the same person, who finds the pages at another node's listener, as a
+// load balancer would have it.
+func (p *Person) At(g *Gateway) *Person {
+	c, browser := *p, *p.http
+	browser.Transport = g.transport(func() string { return g.Web })
+	c.http = &browser
+	return &c
+}
+
 // Clone is the same login in other hands: the cookies are copied, the key is
 // not, and the User-Agent is agent.
 func (p *Person) Clone(agent string) *Person {
