@@ -287,7 +287,8 @@ func (r *rooms) recover(ctx context.Context) error {
 			return err
 		}
 	}
-	if n, err := r.sessions.Recover(ctx, r.recordings.Find); err != nil {
+	account := func(session string) (recording.Info, error) { return r.recordings.Account(ctx, session) }
+	if n, err := r.sessions.Recover(ctx, account); err != nil {
 		return fmt.Errorf("end the sessions of before: %w", err)
 	} else if n > 0 {
 		r.log.Warn("sessions of before were found open and are ended", "sessions", n)

@@ -125,6 +125,26 @@ func (v *Vault) flows(ctx context.Context, session string, tell func(TunnelFlow)
 	return last, err
 }
 
+// Account is Find for the row of a session that a crash cut short. A tunnel's
+// bytes are in no count of the recording: they are what its flows were last
+// told to have carried, as far as it can be read.
+func (v *Vault) Account(ctx context.Context, session string) (Info, error) {
+	info, err := v.Find(session)
+	if err != nil || info.Meta.Protocol != string(gateway.KindNetwork) {
+		return info, err
+	}
+	info.BytesIn, info.BytesOut = 0, 0
+	_, err = v.flows(ctx, session, func(f TunnelFlow) error {
+		info.BytesIn += f.BytesIn
+		info.BytesOut += f.BytesOut
+		return nil
+	}, func(time.Duration, string) {})
+	if gateway.IsCode(err, gateway.CodeConflict) { // damaged: what came before counts
+		err = nil
+	}
+	return info, err
+}
+
 // FlowLines writes a tunnel's flows as JSON lines, one a flow, as NetworkFlows
 // tells them.
 func (v *Vault) FlowLines(ctx context.Context, w io.Writer, session string) error {

@@ -15,7 +15,7 @@ type Found func(session string) (recording.Info, error)
 
 // Recover ends the rows that this node left open when it stopped without
 // warning, and returns how many. Seal and byte counts come from the recording,
-// which is sealed by then. Call it after the recordings were recovered and
+// which is sealed by then; find says how many bytes it tells of. Call it after the recordings were recovered and
 // before the first Open.
 func (m *Manager) Recover(ctx context.Context, find Found) (int, error) {
 	n, before := 0, ""
