@@ -6,7 +6,7 @@
 // A family is named whole or by its first words: ssh is all of ssh.aes,
 // ssh.chacha, ssh.setup, ssh.parallel, ssh.echo, ssh.idle and ssh.tail; https is
 // https.rps, https.cpu, https.download, https.upload, https.p99 and https.ws; wg is
-// wg.flow1, wg.flow8, wg.setup and wg.idle; gate is gate.ssh, gate.https, gate.wg, gate.stock, gate.cluster and gate.cluster.noredis. Each ends
+// wg.flow1, wg.flow8, wg.setup, wg.fair and wg.idle; gate is gate.ssh, gate.https, gate.wg, gate.stock, gate.cluster and gate.cluster.noredis. Each ends
 // within two minutes, those of a cluster within five. -quick moves so little
 // that it only shows that the bench itself works.
 //
@@ -40,7 +40,10 @@
 // tunnels, and in wg.setup, both ways have the same clients in this process:
 // wireguard-go with a network stack instead of a device, on sockets that take
 // one datagram at a time. setup is from nothing to the plant's first byte:
-// handshake, TCP, and 16 bytes there and back. idle is memory for each of 1,000
+// handshake, TCP, and 16 bytes there and back. fair is the p99 of a connection
+// and 16 bytes there and back in each of 20 tunnels, while another one carries
+// what one connection can; its baseline is the same beside wireguard-go, and
+// that of fair.alone the gateway's own before. idle is memory for each of 1,000
 // tunnels that send keepalives; after, that of the process once all have ended.
 //
 // Other baselines: of CPU, the sshd that serves the route; of ssh.idle.after,

@@ -61,6 +61,11 @@ func (k *pulses) firstByte(p *peer) (time.Duration, error) {
 	if err := p.forget(); err != nil {
 		return 0, err
 	}
+	return k.trip(p)
+}
+
+// trip is a connection to the plant, and 16 bytes there and back.
+func (k *pulses) trip(p *peer) (time.Duration, error) {
 	began := time.Now()
 	c, err := p.dial()
 	if err != nil {

@@ -48,6 +48,7 @@ var families = []family{
 	{name: "wg.flow1", measure: flows("wg.flow1", 1), network: true},
 	{name: "wg.flow8", measure: flows("wg.flow8", 8), network: true},
 	{name: "wg.setup", measure: measureHandshakes, network: true},
+	{name: "wg.fair", measure: measureFair, network: true},
 	{name: "wg.idle", measure: measureIdleTunnels, network: true},
 	{name: "gate.ssh", measure: measureGate},
 	{name: "gate.https", measure: measureHTTPSGate, console: true},

@@ -23,6 +23,7 @@ type volume struct {
 	otherStreams              int // that go on
 	visitors, returns         int // browsers, and their attempts to get in again
 	flowRounds, handshakes    int
+	quiet                     int // tunnels beside one that carries much
 	idleTunnels, otherTunnels int
 	tunnels, manyTunnels      int           // that are ended
 	flowTime                  time.Duration // whole seconds
@@ -35,7 +36,7 @@ var (
 		cluster: 1000, others: 300, back: 10_000,
 		webRounds: 3, webAtOnce: 16, webWindow: 1500 * time.Millisecond, pacedBlocks: 8, loadMiB: 1024, loadRounds: 3, sockets: 500,
 		streams: 300, manyStreams: 2000, otherStreams: 50, visitors: 20, returns: 1000,
-		flowRounds: 3, flowTime: 3 * time.Second, handshakes: 50, idleTunnels: 1000, otherTunnels: 20, tunnels: 200, manyTunnels: 500,
+		flowRounds: 3, flowTime: 3 * time.Second, handshakes: 50, quiet: 20, idleTunnels: 1000, otherTunnels: 20, tunnels: 200, manyTunnels: 500,
 	}
 	small = volume{
 		bulkMiB: 4, bulkRounds: 1, setupBatch: 2, setupRounds: 1, burst: 8, burstRounds: 1, keys: 20,
@@ -43,7 +44,7 @@ var (
 		cluster: 12, others: 6, back: 200,
 		webRounds: 1, webAtOnce: 2, webWindow: 100 * time.Millisecond, pacedBlocks: 1, loadMiB: 16, loadRounds: 1, sockets: 10,
 		streams: 12, manyStreams: 24, otherStreams: 4, visitors: 4, returns: 50,
-		flowRounds: 1, flowTime: time.Second, handshakes: 3, idleTunnels: 20, otherTunnels: 3, tunnels: 10, manyTunnels: 20,
+		flowRounds: 1, flowTime: time.Second, handshakes: 3, quiet: 3, idleTunnels: 20, otherTunnels: 3, tunnels: 10, manyTunnels: 20,
 	}
 )
 
