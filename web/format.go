@@ -37,7 +37,7 @@ var shapes = map[string]template.HTML{
 var states = map[string][2]string{ // word: shape, tone
 	"live": {"dot", "ok"}, "open": {"dot", "ok"}, "active": {"dot", "ok"}, "ok": {"check", "ok"}, "granted": {"check", "ok"}, "agreed": {"check", "ok"}, "allow": {"check", "ok"},
 	"PASS": {"check", "ok"}, "closed, measured": {"check", "ok"}, "sealed": {"check", "ok"}, "holds": {"check", "ok"}, "answered": {"check", "ok"}, "verified": {"check", "ok"},
-	"starting": {"half", "wait"}, "up": {"dot", "ok"}, "down": {"ring", "off"}, "ending": {"half", "wait"}, "waiting": {"half", "wait"}, "restoring": {"half", "wait"}, "PENDING": {"half", "wait"},
+	"starting": {"half", "wait"}, "up": {"dot", "ok"}, "down": {"ring", "off"}, "silent": {"ring", "wait"}, "ending": {"half", "wait"}, "waiting": {"half", "wait"}, "restoring": {"half", "wait"}, "PENDING": {"half", "wait"},
 	"needs-approval": {"half", "wait"}, "writing": {"half", "wait"}, "interrupted": {"half", "wait"}, "no answer yet": {"half", "wait"}, "failed": {"cross", "stop"}, "node-away": {"half", "wait"},
 	"frozen": {"pause", "info"}, "draining": {"half", "wait"}, "excepted": {"ring", "wait"}, "left": {"ring", "wait"},
 	"watch-only": {"half", "wait"}, "supervised": {"half", "info"}, "normal": {"check", "ok"}, "nobody watches": {"pause", "wait"},

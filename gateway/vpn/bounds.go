@@ -30,10 +30,12 @@ const (
 	NoticesKept     = 8                // on it
 	FlowStep        = 4 << 20          // bytes of a flow after which it is told again
 	DialTime        = 10 * time.Second // to reach a target
+	HalfOpenTime    = 15 * time.Second // for a client to complete its handshake: the stack would try for two minutes
 	TCPIdleTime     = time.Hour        // a connection without a byte
 	HalfIdleTime    = 10 * time.Minute // one that a side has closed
 	UDPIdleTime     = 3 * time.Minute
 	EchoIdleTime    = 15 * time.Second
+	SilentTime      = 3 * time.Minute        // without a word of the peer: its keys are worth nothing by then (REJECT_AFTER_TIME)
 	EndedTime       = time.Hour              // an ended session is remembered, for its page
 	MaxEnded        = 4096                   // of those
 	RestTime        = time.Second            // for flows of a swept session to lie still

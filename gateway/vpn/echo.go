@@ -116,7 +116,7 @@ func (e *pings) send(body []byte) {
 func (e *pings) run(name string) {
 	t := e.t
 	defer e.leave()
-	conn, err := listenPing(e.id.to.Addr())
+	conn, err := t.g.ping(e.id.to.Addr())
 	if err != nil {
 		t.prohibit(e.ask.raw)
 		t.refuse(e.id, gateway.Refused("echo", "ask the operator to let the gateway ping (net.ipv4.ping_group_range), or try a connection instead", "the gateway's machine lets it send no echo"))
@@ -144,6 +144,16 @@ func (e *pings) run(name string) {
 	e.mu.Unlock()
 	t.rest()
 	f.end()
+}
+
+// MayPing is nil where this user of this machine may open the sockets that
+// echo through tunnels needs.
+func (g *Gateway) MayPing() error {
+	conn, err := g.ping(g.inner[0])
+	if err != nil {
+		return err
+	}
+	return conn.Close()
 }
 
 func listenPing(to netip.Addr) (net.PacketConn, error) {

@@ -199,24 +199,32 @@ func (t *tunnel) list() []*flow {
 	return l
 }
 
-// sweepIdle ends what has carried nothing for too long.
-func (t *tunnel) sweepIdle(now time.Time) {
+// sweepIdle ends what has carried nothing for too long, and what a target
+// sends on and on to a peer that is silent: nothing comes back of a datagram,
+// and the session would never idle by it.
+func (t *tunnel) sweepIdle(now time.Time, silent bool) {
+	if t.ch.Frozen() {
+		return
+	}
 	for _, f := range t.list() {
-		limit := TCPIdleTime
-		switch f.record.Protocol {
-		case gateway.FlowUDP:
-			limit = UDPIdleTime
-		case gateway.FlowICMP:
-			limit = EchoIdleTime
-		case gateway.FlowTCP:
-			if f.half.Load() {
-				limit = HalfIdleTime
-			}
-		}
-		if !t.ch.Frozen() && now.Sub(f.begun)-time.Duration(f.active.Load()) > limit {
+		quiet := now.Sub(f.begun) - time.Duration(f.active.Load())
+		if quiet > f.patience() || silent && f.record.Protocol != gateway.FlowTCP {
 			f.cutBy(gateway.FlowByIdle)
 		}
 	}
+}
+
+// patience is how long the flow may carry nothing.
+func (f *flow) patience() time.Duration {
+	switch {
+	case f.record.Protocol == gateway.FlowUDP:
+		return UDPIdleTime
+	case f.record.Protocol == gateway.FlowICMP:
+		return EchoIdleTime
+	case f.half.Load():
+		return HalfIdleTime
+	}
+	return TCPIdleTime
 }
 
 // own runs a goroutine of a flow. false: the session has ended.

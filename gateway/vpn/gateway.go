@@ -71,19 +71,21 @@ type Config struct {
 
 // Gateway ends WireGuard.
 type Gateway struct {
-	c      Config
-	log    *slog.Logger
-	bind   *outerBind
-	dev    *device.Device
-	stack  *stack.Stack
-	link   *link
-	outbox *outbox
-	inner  [2]netip.Addr // the gateway's own, by family
-	public Key
-	own    ownAddresses
-	pool   buffers
-	drops  [dropKinds]atomic.Int64
-	peers  peerCache
+	c        Config
+	log      *slog.Logger
+	bind     *outerBind
+	dev      *device.Device
+	stack    *stack.Stack
+	link     *link
+	outbox   *outbox
+	inner    [2]netip.Addr // the gateway's own, by family
+	public   Key
+	own      ownAddresses
+	pool     buffers
+	drops    [dropKinds]atomic.Int64
+	peers    peerCache
+	halfOpen time.Duration // HalfOpenTime
+	ping     func(to netip.Addr) (net.PacketConn, error)
 
 	mu        sync.RWMutex // guards what follows
 	tunnels   map[netip.Addr]*tunnel
@@ -103,7 +105,7 @@ func New(c Config) (*Gateway, error) {
 	}
 	g := &Gateway{
 		c: c, log: c.Logger, outbox: newOutbox(), tunnels: map[netip.Addr]*tunnel{}, sessions: map[string]*tunnel{}, keys: map[Key]bool{},
-		ended: map[string]ending{}, addresses: newAddresses(c.Prefix4, c.Prefix6),
+		halfOpen: HalfOpenTime, ping: listenPing, ended: map[string]ending{}, addresses: newAddresses(c.Prefix4, c.Prefix6),
 		inner: [2]netip.Addr{c.Prefix4.Masked().Addr().Next(), c.Prefix6.Masked().Addr().Next()},
 	}
 	g.link = &link{g: g}
@@ -186,11 +188,16 @@ func (g *Gateway) Run(ctx context.Context) error {
 func (g *Gateway) tend() {
 	now := g.c.Now()
 	for _, t := range g.all() {
-		t.sweepIdle(time.Now())
+		p, ok := g.peers.of(g.dev, t.key)
+		silent := false
+		if ok {
+			_, silent = t.hear(p)
+		}
+		t.sweepIdle(time.Now(), silent)
 		if t.sums() {
 			t.own(t.tellSums)
 		}
-		if p, ok := g.peers.of(g.dev, t.key); ok && p.endpoint.IsValid() {
+		if p.endpoint.IsValid() {
 			t.checkSource(p.endpoint)
 		}
 	}

@@ -22,6 +22,8 @@ import (
 type State struct {
 	Session   string         `json:"session"`
 	Handshake time.Time      `json:"handshake,omitzero"` // the last one; zero: none yet
+	Heard     time.Time      `json:"heard,omitzero"`     // when the peer last said anything, a keepalive too; exact to tendEvery
+	Silent    bool           `json:"silent,omitempty"`   // that was SilentTime ago or more
 	Endpoint  string         `json:"endpoint,omitempty"` // outer address:port of the peer
 	BytesIn   int64          `json:"bytes_in"`           // of payload, from the engineer
 	BytesOut  int64          `json:"bytes_out"`
@@ -65,6 +67,7 @@ func (t *tunnel) state() State {
 	s := State{Session: t.id, BytesIn: t.in.Load(), BytesOut: t.out.Load(), Until: t.live.Until()}
 	if p, ok := t.g.peers.of(t.g.dev, t.key); ok {
 		s.Handshake = p.handshake
+		s.Heard, s.Silent = t.hear(p)
 		if p.endpoint.IsValid() {
 			s.Endpoint = p.endpoint.String()
 		}
@@ -86,6 +89,19 @@ func (t *tunnel) state() State {
 	return s
 }
 
+// hear notes that the peer has said something since it was last looked at, and
+// answers when it did and whether that was too long ago. A client that is there
+// speaks at least every 25 s, or every 10 while it gets data.
+func (t *tunnel) hear(p peerState) (at time.Time, silent bool) {
+	now := t.g.c.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if p.received != t.received {
+		t.received, t.heard = p.received, gateway.Instant(now)
+	}
+	return t.heard, !t.heard.IsZero() && now.Sub(t.heard) >= SilentTime
+}
+
 // forget keeps of a session that is over what its page shows.
 func (g *Gateway) forget(t *tunnel) {
 	s := t.state()
@@ -105,6 +121,7 @@ func (g *Gateway) forget(t *tunnel) {
 type peerState struct {
 	handshake time.Time
 	endpoint  netip.AddrPort
+	received  int64 // bytes that were its own
 }
 
 // peerCache asks WireGuard of all peers at once, and not more often than
@@ -150,6 +167,8 @@ func parsePeers(text string) map[Key]peerState {
 			copy(key[:], b)
 		case "endpoint":
 			p.endpoint, _ = netip.ParseAddrPort(value)
+		case "rx_bytes":
+			p.received, _ = strconv.ParseInt(value, 10, 64)
 		case "last_handshake_time_sec":
 			if n, err := strconv.ParseInt(value, 10, 64); err == nil && n > 0 {
 				p.handshake = time.Unix(n, 0).UTC()

@@ -163,8 +163,8 @@ func (f *flow) relay(r *tcp.ForwarderRequest, conn net.Conn) {
 	f.end()
 }
 
-// take completes the client's handshake, or gives it up when the session ends:
-// its last packet would never come then.
+// take completes the client's handshake, or gives it up when its last packet is
+// late, or when the session ends and it would never come.
 func (f *flow) take(r *tcp.ForwarderRequest, wq *waiter.Queue) (tcpip.Endpoint, tcpip.Error) {
 	id, proto := r.ID(), header.IPv4ProtocolNumber
 	if f.record.To.Addr().Is6() {
@@ -172,7 +172,9 @@ func (f *flow) take(r *tcp.ForwarderRequest, wq *waiter.Queue) (tcpip.Endpoint, 
 	}
 	done := make(chan struct{})
 	defer close(done)
-	stop := context.AfterFunc(f.t.live.Context(), func() {
+	ctx, cancel := context.WithTimeout(f.t.live.Context(), f.t.g.halfOpen)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() {
 		again := time.NewTicker(takeAgain)
 		defer again.Stop()
 		for { // it may not be registered yet

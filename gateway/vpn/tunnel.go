@@ -59,6 +59,8 @@ type tunnel struct {
 	told      []string // notices
 	roams     []time.Time
 	endpoint  netip.AddrPort
+	received  int64 // bytes, when they were last looked at
+	heard     time.Time
 }
 
 // flowID is who speaks to whom inside.

@@ -100,6 +100,13 @@ func (c *fakeChannel) Frozen() bool {
 	return c.thawed != nil
 }
 
+// freeze holds the session until thaw is closed; nil: it is not frozen.
+func (c *fakeChannel) freeze(thaw chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.thawed = thaw
+}
+
 func (c *fakeChannel) Exit(*uint32, string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -147,6 +154,7 @@ type fakeLive struct {
 	targets []io.Closer
 	clients []io.Closer
 	refused []string
+	spent   [2]int64 // of the volume: out, in
 	alarms  []string
 	roamed  []netip.AddrPort
 	up      int
@@ -165,6 +173,19 @@ func (l *fakeLive) Attach(c io.Closer) error     { l.targets = append(l.targets,
 func (l *fakeLive) AttachClient(c io.Closer, _ func(*gateway.Ended)) error {
 	l.clients = append(l.clients, c)
 	return nil
+}
+
+func (l *fakeLive) Spend(in bool, n int) (used, limit int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	spent, limit := &l.spent[0], l.abilities.VolumeOut
+	if in {
+		spent, limit = &l.spent[1], l.abilities.VolumeIn
+	}
+	if used = *spent + int64(n); used <= limit {
+		*spent = used
+	}
+	return used, limit
 }
 
 func (l *fakeLive) Channel(_ context.Context, ch gateway.Channel) (Channel, error) {
@@ -258,6 +279,7 @@ type world struct {
 	t     testing.TB
 	g     *Gateway
 	logs  *syncBuffer
+	ahead atomic.Int64      // of the wall clock, ns
 	plant map[string]string // network and address of the plant -> where it is
 
 	mu    sync.Mutex
@@ -306,7 +328,7 @@ func newWorld(t testing.TB) *world {
 	var err error
 	w.g, err = New(Config{
 		Sessions: w, Node: "n1", Key: NewKey(), Listen: "127.0.0.1:0", Prefix4: netip.MustParsePrefix("100.100.0.0/16"), Prefix6: netip.MustParsePrefix("fd5c::/64"),
-		Dial: w.dial, Logger: slog.New(slog.NewTextHandler(w.logs, nil)),
+		Dial: w.dial, Logger: slog.New(slog.NewTextHandler(w.logs, nil)), Now: func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) },
 	})
 	check(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -376,12 +398,13 @@ type client struct {
 	dev  *device.Device
 	net  *netstack.Net
 	mtu  int
+	via  netip.AddrPort // the gateway, as the client is told
 }
 
 // open opens a tunnel and gives its client, which is not connected yet.
 func (w *world) open() *client {
 	w.t.Helper()
-	c := &client{w: w, key: NewKey(), mtu: MTU}
+	c := &client{w: w, key: NewKey(), mtu: MTU, via: netip.MustParseAddrPort(w.addr())}
 	pub, err := publicOf(c.key)
 	check(w.t, err)
 	c.tun, err = w.g.Open(context.Background(), Entering{Person: gateway.Person{Name: "vera", Vendor: "acme"}, Grant: "grt_1", PublicKey: pub.String(), Source: "127.0.0.1:5", Client: "test"})
@@ -415,7 +438,7 @@ func (c *client) config() string {
 	check(c.w.t, err)
 	psk, err := ParseKey(c.tun.PresharedKey)
 	check(c.w.t, err)
-	return fmt.Sprintf("private_key=%s\npublic_key=%s\npreshared_key=%s\nendpoint=127.0.0.1:%d\nallowed_ip=0.0.0.0/0\nallowed_ip=::/0\n", hexKey(c.key), hexKey(server), hexKey(psk), c.w.g.Port())
+	return fmt.Sprintf("private_key=%s\npublic_key=%s\npreshared_key=%s\nendpoint=%s\nallowed_ip=0.0.0.0/0\nallowed_ip=::/0\n", hexKey(c.key), hexKey(server), hexKey(psk), c.via)
 }
 
 func (c *client) dial(network, addr string) (net.Conn, error) {
