@@ -5,15 +5,12 @@ import (
 	"encoding/binary"
 	"net"
 	"net/netip"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"golang.zx2c4.com/wireguard/conn"
 	"golang.zx2c4.com/wireguard/device"
 	"golang.zx2c4.com/wireguard/tun/tuntest"
-
-	"github.com/portcullis/portcullis/gateway"
 )
 
 // rawClient is a peer whose inner packets the test writes itself.
@@ -210,153 +207,5 @@ func TestBadPackets(t *testing.T) {
 	}
 	if n := len(r.live.ch.last()); n != 0 {
 		t.Errorf("%d flows", n)
-	}
-}
-
-// A flood of SYN inside: bounded half-open connections and dials, whatever is
-// sent; the next tunnel connects meanwhile.
-func TestFloodOfSYN(t *testing.T) {
-	w := newWorld(t)
-	var dials atomic.Int64
-	w.put("tcp", plc4+":502", w.serveTCP(func(c netConn) { dials.Add(1); _, _ = c.Read(make([]byte, 1)) }))
-	w.put("tcp", "10.98.0.3:7", w.echoTCP())
-	r := w.open().raw()
-	go func() {
-		for range r.tun.Inbound { // answers are not answered
-		}
-	}()
-	for i := range 5000 {
-		r.tun.Outbound <- syn(netip.AddrPortFrom(r.client.tun.Address4, uint16(1000+i)), netip.AddrPortFrom(plc, 502))
-	}
-	c := w.open().connect()
-	conn, err := c.dial("tcp", "10.98.0.3:7")
-	check(t, err)
-	conn.Close()
-	if n := dials.Load(); n > MaxHalfOpen {
-		t.Errorf("%d connections to the target", n)
-	}
-	s, _ := w.g.State(r.client.tun.Session)
-	if s.Open > MaxHalfOpen {
-		t.Errorf("%d flows are open", s.Open)
-	}
-}
-
-// A hundred thousand flows of UDP, each from another port: as many are open as
-// one tunnel may have, and the rest is dropped.
-func TestManyFlows(t *testing.T) {
-	w := newWorld(t)
-	w.put("udp", plc4+":161", w.echoUDP())
-	r := w.open().raw()
-	r.live.ch.mu.Lock()
-	r.live.ch.drop = true
-	r.live.ch.mu.Unlock()
-	go func() {
-		for range r.tun.Inbound {
-		}
-	}()
-	for i := range 100000 {
-		r.tun.Outbound <- udp4(netip.AddrPortFrom(r.client.tun.Address4, uint16(i)), netip.AddrPortFrom(plc, uint16(161+i>>16)), []byte("x"))
-	}
-	eventually(t, "the flood is counted", func() bool { return w.g.drops[dropFlood].Load() > 1000 })
-	s, _ := w.g.State(r.client.tun.Session)
-	if s.Open > MaxFlows {
-		t.Errorf("%d flows are open", s.Open)
-	}
-}
-
-// Foreign keys, replayed and torn handshakes: silence.
-func TestSilence(t *testing.T) {
-	w := newWorld(t)
-	c := w.open().connect()
-	_, _ = c.dial("tcp", plc4+":502") // shakes hands
-	stranger := w.open()
-	stranger.key = NewKey()
-	dev, _ := stranger.device()
-	defer dev.Close()
-	check(t, dev.IpcSet("public_key="+hexKey(w.g.public)+"\npersistent_keepalive_interval=1\n"))
-	u, err := net.Dial("udp", w.addr())
-	check(t, err)
-	defer u.Close()
-	for _, size := range []int{1, 32, 92, 148, 1500, 60000} {
-		for kind := byte(0); kind < 6; kind++ {
-			b := make([]byte, size)
-			b[0] = kind
-			_, err = u.Write(b)
-			check(t, err)
-		}
-	}
-	check(t, u.SetReadDeadline(time.Now().Add(500*time.Millisecond)))
-	if n, err := u.Read(make([]byte, 1500)); err == nil {
-		t.Errorf("%d bytes were answered", n)
-	}
-	if p, ok := new(peerCache).of(dev, w.g.public); !ok || !p.handshake.IsZero() {
-		t.Error("a foreign key's handshake was answered")
-	}
-}
-
-func (w *world) addr() string {
-	return netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(w.g.Port())).String()
-}
-
-// N-03: the outer address may change after an authenticated packet, which is
-// an event; outside the vendor's networks it ends the session; and two ends
-// with one key end it too.
-func TestRoaming(t *testing.T) {
-	w := newWorld(t)
-	w.put("udp", plc4+":161", w.echoUDP())
-	w.set = func(l *fakeLive) { l.sources = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")} }
-	c := w.open().connect()
-	ping := func(c *client) {
-		u, err := c.dial("udp", plc4+":161")
-		check(t, err)
-		defer u.Close()
-		check(t, u.SetDeadline(time.Now().Add(5*time.Second)))
-		_, err = u.Write([]byte("x"))
-		check(t, err)
-		_, err = u.Read(make([]byte, 1))
-		check(t, err)
-	}
-	ping(c)
-	check(t, c.dev.IpcSet("listen_port=0\n"))
-	check(t, c.dev.BindUpdate())
-	ping(c)
-	if _, _, roamed := c.live.events(); len(roamed) != 1 {
-		t.Errorf("roamed %v", roamed)
-	}
-	tn := w.g.tunnelAt(c.tun.Address4)
-	if tn.checkSource(netip.MustParseAddrPort("203.0.113.5:1")) {
-		t.Error("a packet from outside was taken")
-	}
-	<-c.live.done
-	if why := c.live.cause(); why.Reason != gateway.EndNotGranted {
-		t.Errorf("ended by %v", why)
-	}
-}
-
-func TestTwoEndsOfOneKey(t *testing.T) {
-	w := newWorld(t)
-	w.put("udp", plc4+":161", w.echoUDP())
-	a := w.open().connect()
-	b := *a
-	b.connect()
-	for range 2 * MaxRoams { // each speaks in turn, with keys of its own
-		for _, c := range []*client{a, &b} {
-			if u, err := c.dial("udp", plc4+":161"); err == nil {
-				_, _ = u.Write([]byte("x"))
-				check(t, u.SetReadDeadline(time.Now().Add(30*time.Millisecond)))
-				_, _ = u.Read(make([]byte, 1))
-				u.Close()
-			}
-		}
-	}
-	tn := w.g.tunnelAt(a.tun.Address4)
-	if tn == nil { // it ended already
-		return
-	}
-	tn.mu.Lock()
-	changes := len(tn.roams)
-	tn.mu.Unlock()
-	if changes > MaxRoams+1 {
-		t.Errorf("%d changes are remembered", changes)
 	}
 }
