@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/portcullis/portcullis/gateway"
@@ -20,6 +21,7 @@ func (g *gatewayd) lookAtTunnels(ctx context.Context, targets []gateway.Target) 
 	}
 	out := []finding{{What: "tunnels", OK: true, Text: fmt.Sprintf("WireGuard is answered on UDP port %d", g.tunnels.Port())}}
 	out = append(out, lookAtEndpoint(ctx, g.vpnEndpoint()))
+	out = append(out, lookAtEcho(targets, g.tunnels.MayPing())...)
 	all, _ := g.cfg.VPN.prefixes(g.cfg.Node, g.cfg.Nodes)
 	own, err := net.InterfaceAddrs()
 	if err != nil {
@@ -37,6 +39,18 @@ func unservedNetworks(targets []gateway.Target) (out []finding) {
 		}
 	}
 	return out
+}
+
+// lookAtEcho says that no echo leaves the gateway, where there is a network that
+// a grant could let echo to.
+func lookAtEcho(targets []gateway.Target, no error) []finding {
+	if no == nil || !slices.ContainsFunc(targets, func(t gateway.Target) bool { return t.Kind == gateway.KindNetwork && !t.Removed }) {
+		return nil
+	}
+	return []finding{{
+		What: "tunnels", Text: fmt.Sprintf("echo through tunnels is refused, whatever a grant lets: this machine lets the gateway open no ping socket: %v", no),
+		Cure: `let the service's group: sysctl -w net.ipv4.ping_group_range="GID GID", and the same in /etc/sysctl.d; or let no flow HOST/icmp`,
+	}}
 }
 
 // lookAtEndpoint looks up what clients are told to send their packets to.

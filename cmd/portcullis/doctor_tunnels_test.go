@@ -3,6 +3,7 @@ package main
 import (
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 
@@ -26,14 +27,17 @@ func TestDoctorLooksAtTunnels(t *testing.T) {
 		found []finding
 		says  []string
 	}{
-		"all is well":            {lookAtPrefixes(inner, []gateway.Target{network("10.77.0.0/24", false)}, at("192.0.2.7/24")), nil},
-		"a network inside":       {lookAtPrefixes(inner, []gateway.Target{network("100.100.4.0/24", false)}, nil), []string{"vpn.prefix4 100.100.0.0/16 overlaps 100.100.4.0/24 of the network substation"}},
-		"one that is removed":    {lookAtPrefixes(inner, []gateway.Target{network("100.100.4.0/24", true)}, nil), nil},
-		"a network around":       {lookAtPrefixes(inner, []gateway.Target{network("fd70::/32", false)}, nil), []string{"vpn.prefix6 fd70::/64 overlaps"}},
-		"this machine's own":     {lookAtPrefixes(inner, nil, at("100.100.200.9/20")), []string{"overlaps 100.100.192.0/20, which this machine is in"}},
-		"no tunnels":             {unservedNetworks([]gateway.Target{network("10.77.0.0/24", false), network("10.78.0.0/24", true)}), []string{"substation is a network, and this node carries no tunnels"}},
-		"an endpoint nowhere":    {[]finding{lookAtEndpoint(t.Context(), "gate.invalid:51820")}, []string{"gate.invalid:51820, which this machine cannot resolve"}},
-		"an endpoint of no port": {[]finding{lookAtEndpoint(t.Context(), "gate")}, []string{"is not host:port"}},
+		"all is well":             {lookAtPrefixes(inner, []gateway.Target{network("10.77.0.0/24", false)}, at("192.0.2.7/24")), nil},
+		"a network inside":        {lookAtPrefixes(inner, []gateway.Target{network("100.100.4.0/24", false)}, nil), []string{"vpn.prefix4 100.100.0.0/16 overlaps 100.100.4.0/24 of the network substation"}},
+		"one that is removed":     {lookAtPrefixes(inner, []gateway.Target{network("100.100.4.0/24", true)}, nil), nil},
+		"a network around":        {lookAtPrefixes(inner, []gateway.Target{network("fd70::/32", false)}, nil), []string{"vpn.prefix6 fd70::/64 overlaps"}},
+		"this machine's own":      {lookAtPrefixes(inner, nil, at("100.100.200.9/20")), []string{"overlaps 100.100.192.0/20, which this machine is in"}},
+		"no echo":                 {lookAtEcho([]gateway.Target{network("10.77.0.0/24", false)}, os.ErrPermission), []string{"echo through tunnels is refused"}},
+		"no echo, and no network": {lookAtEcho([]gateway.Target{network("10.77.0.0/24", true)}, os.ErrPermission), nil},
+		"echo":                    {lookAtEcho([]gateway.Target{network("10.77.0.0/24", false)}, nil), nil},
+		"no tunnels":              {unservedNetworks([]gateway.Target{network("10.77.0.0/24", false), network("10.78.0.0/24", true)}), []string{"substation is a network, and this node carries no tunnels"}},
+		"an endpoint nowhere":     {[]finding{lookAtEndpoint(t.Context(), "gate.invalid:51820")}, []string{"gate.invalid:51820, which this machine cannot resolve"}},
+		"an endpoint of no port":  {[]finding{lookAtEndpoint(t.Context(), "gate")}, []string{"is not host:port"}},
 	} {
 		for _, f := range c.found {
 			if f.OK || f.Cure == "" {

@@ -2,8 +2,10 @@ package vpn
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -124,6 +126,30 @@ func TestEcho(t *testing.T) {
 		}
 		return false
 	})
+}
+
+// Where this machine lets the gateway open no ping socket, an echo that the
+// grant lets is refused with a sentence that says so, and the doctor can tell.
+func TestEchoWithoutPingSockets(t *testing.T) {
+	w := newWorld(t)
+	w.g.ping = func(netip.Addr) (net.PacketConn, error) { return nil, os.ErrPermission }
+	r := w.open().raw()
+	r.tun.Outbound <- echo4(r.client.tun.Address4, plc, 56, 0)
+	p := r.get("a refusal", func(p []byte) bool { return p[9] == protoICMP && p[20] == 3 })
+	if p[21] != 13 {
+		t.Errorf("refusal % x", p)
+	}
+	eventually(t, "it is on the page", func() bool { s, _ := w.g.State(r.client.tun.Session); return len(s.Refused) == 1 })
+	s, _ := w.g.State(r.client.tun.Session)
+	if x := s.Refused[0]; x.Rule != "echo" || x.To.Addr() != plc || x.Ask != "" || !strings.Contains(x.Why, "net.ipv4.ping_group_range") || s.Open != 0 {
+		t.Errorf("the page says %+v of %d flows", x, s.Open)
+	}
+	if refused, _, _ := r.live.events(); len(refused) != 1 || !strings.Contains(refused[0], "the gateway's machine lets it send no echo") {
+		t.Errorf("events %q", refused)
+	}
+	if err := w.g.MayPing(); !errors.Is(err, os.ErrPermission) {
+		t.Errorf("the doctor hears %v", err)
+	}
 }
 
 // A port where nobody listens is told to the client as it would be beside the
