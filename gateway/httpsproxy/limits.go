@@ -9,21 +9,18 @@ import (
 	"github.com/portcullis/portcullis/gateway"
 )
 
-// limits are how much a session lets pass. A bound of zero is none. A second's
-// worth of requests may come at once.
+// limits are how often a session may ask. A rate of zero is no bound. A
+// second's worth of requests may come at once.
 type limits struct {
-	rate      float64 // requests per second
-	volumeIn  int64   // bytes to the target
-	volumeOut int64
+	rate float64 // requests per second
 
-	mu      sync.Mutex
-	room    float64 // requests that may come now
-	at      time.Time
-	in, out int64
+	mu   sync.Mutex
+	room float64 // requests that may come now
+	at   time.Time
 }
 
 func newLimits(a gateway.Abilities) *limits {
-	return &limits{rate: float64(a.Rate), volumeIn: a.VolumeIn, volumeOut: a.VolumeOut, room: float64(a.Rate)}
+	return &limits{rate: float64(a.Rate), room: float64(a.Rate)}
 }
 
 // admit takes one request, or says after how long another would be taken.
@@ -44,25 +41,19 @@ func (l *limits) admit(now time.Time) (wait time.Duration, ok bool) {
 	return 0, true
 }
 
-// carry counts bytes that are about to pass, and says whether they may.
-func (l *limits) carry(in, out int) bool {
-	if l.volumeIn == 0 && l.volumeOut == 0 {
-		return true
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.in, l.out = l.in+int64(in), l.out+int64(out)
-	return (l.volumeIn == 0 || l.in <= l.volumeIn) && (l.volumeOut == 0 || l.out <= l.volumeOut)
-}
-
-// carry holds bytes that are about to pass to the volume of the grant, and ends
-// the session with what would go beyond it.
+// carry takes bytes that are about to pass off the volume of the grant, and
+// ends the session with what would go beyond it.
 func (c *console) carry(in, out int) error {
-	if c.limits.carry(in, out) {
+	if c.spend(true, in) && c.spend(false, out) {
 		return nil
 	}
 	c.live.End(gateway.EndVolume, "", "")
 	return errOver
+}
+
+func (c *console) spend(in bool, n int) bool {
+	used, limit := c.live.Spend(in, n)
+	return limit == 0 || used <= limit
 }
 
 // tooFast answers a request that came before its time.

@@ -181,6 +181,7 @@ type fakeLive struct {
 	clients  []io.Closer
 	farewell []func(*gateway.Ended)
 	refused  []string
+	spent    [2]int64 // of the volume: out, in
 	up       int
 	creds    int
 	once     sync.Once
@@ -198,6 +199,19 @@ func (l *fakeLive) Refuse(_ context.Context, what, s string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.refused = append(l.refused, what+": "+s)
+}
+
+func (l *fakeLive) Spend(in bool, n int) (used, limit int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	spent, limit := &l.spent[0], l.abilities.VolumeOut
+	if in {
+		spent, limit = &l.spent[1], l.abilities.VolumeIn
+	}
+	if used = *spent + int64(n); used <= limit {
+		*spent = used
+	}
+	return used, limit
 }
 
 func (l *fakeLive) Credential(context.Context) (Credential, error) {

@@ -32,6 +32,8 @@ type Live struct {
 	input   gate          // every byte and request from the engineer passes it
 	turn    chan struct{} // held by the one who freezes or thaws
 	weak    []string      // algorithms agreed on with the target; set before Up
+	volume  *volume       // of the grant; nil: it bounds none
+	spent   way           // of it, by this session; guarded by it
 	vigil   vigil         // has its own mutex, under which mu is taken
 
 	admitted      atomic.Bool  // both looks at the epochs have held; nothing attaches before

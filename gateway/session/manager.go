@@ -84,6 +84,8 @@ type Manager struct {
 	puttingOff int           // who calls for a PutOff
 	released   chan struct{} // closed when nobody does any more; nil: nobody does
 
+	volumes volumes // of grants that bound them
+
 	bars bars // what this node keeps out while its store is away
 
 	fmu       sync.Mutex // guards followers
@@ -109,7 +111,7 @@ func New(c Config) (*Manager, error) {
 	}
 	m := &Manager{
 		store: c.Store, keeper: c.Keeper, access: c.Access, rec: c.Recorder, node: c.Node, lease: c.Lease, leased: c.Leased, now: c.Now, log: c.Logger,
-		sealing: make(chan struct{}, MaxSealing), live: map[string]*Live{}, forgot: make(chan struct{}, 1), followers: map[chan gateway.Session]struct{}{},
+		sealing: make(chan struct{}, MaxSealing), live: map[string]*Live{}, forgot: make(chan struct{}, 1), volumes: volumes{of: map[string]*volume{}}, followers: map[chan gateway.Session]struct{}{},
 	}
 	m.stopped, m.halt = context.WithCancel(context.Background())
 	return m, nil

@@ -194,3 +194,71 @@ func TestAccountOfACutFlowIsWritten(t *testing.T) {
 		t.Errorf("recorded %q", got)
 	}
 }
+
+// What one session has let pass is gone for another that is open beside it, and
+// each learns of it when it asks for more. When all have ended the store knows.
+func TestSessionsSideBySideShareTheVolume(t *testing.T) {
+	for name, open := range map[string]func() (*world, func() (*session.Live, error)){
+		"tunnels": func() (*world, func() (*session.Live, error)) {
+			w := network(t)
+			w.access.ent.Abilities.VolumeIn, w.access.ent.Abilities.VolumeOut = 100, 200
+			return w, func() (*session.Live, error) { return w.m.Open(t.Context(), w.entering(peerKey(t), nil)) }
+		},
+		"consoles of a service account": func() (*world, func() (*session.Live, error)) {
+			w, opening := serving(t)
+			return w, func() (*session.Live, error) { return w.m.Open(t.Context(), opening()) }
+		},
+	} {
+		w, another := open()
+		spends := func(l *session.Live, in bool, n int, want int64, passes bool) {
+			t.Helper()
+			if used, limit := l.Spend(in, n); used != want || used <= limit != passes {
+				t.Errorf("%s: %d of %d are used, want %d, and that it passes: %v", name, used, limit, want, passes)
+			}
+		}
+		ends := func(l *session.Live, in, out int64) { // having carried so much
+			l.Finish(gateway.EndClientLeft)
+			row := w.store.rows[l.ID()]
+			row.BytesIn, row.BytesOut = in, out
+			w.store.rows[l.ID()] = row
+		}
+		a, err := another()
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		spends(a, true, 60, 60, true)
+		b, err := another()
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		if left := b.Abilities(); left.VolumeIn != 40 || left.VolumeOut != 200 {
+			t.Errorf("%s: left to the second: %+v", name, left)
+		}
+		spends(b, true, 30, 90, true)
+		spends(a, true, 11, 101, false)
+		spends(b, true, 10, 100, true)
+		spends(a, false, 200, 200, true)
+		spends(b, false, 1, 201, false)
+		if _, err := another(); gateway.AsError(err).Rule != string(gateway.EndVolume) {
+			t.Errorf("%s: a third: %v", name, err)
+		}
+		ends(a, 60, 199)
+		if _, err := another(); gateway.AsError(err).Rule != string(gateway.EndVolume) {
+			t.Errorf("%s: when one has ended: %v", name, err)
+		}
+		spends(b, false, 2, 201, false)
+		ends(b, 39, 0)
+		c, err := another()
+		if err != nil {
+			t.Fatalf("%s: when all have ended: %v", name, err)
+		}
+		if left := c.Abilities(); left.VolumeIn != 1 || left.VolumeOut != 1 {
+			t.Errorf("%s: what the store knows: %+v", name, c.Abilities())
+		}
+		c.Finish(gateway.EndClientLeft)
+	}
+	w, l, _ := tunnel(t)
+	if used, limit := l.Spend(true, 1<<30); used != 0 || limit != 0 || len(w.m.Live()) != 1 {
+		t.Errorf("no bound is one: %d of %d", used, limit)
+	}
+}

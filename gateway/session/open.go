@@ -57,11 +57,15 @@ func (m *Manager) open(ctx context.Context, o Opening) (*Live, error) {
 	if err := m.fits(o, ent); err != nil {
 		return nil, err
 	}
-	if ent.Abilities, err = m.left(ctx, ent); err != nil {
+	v, left, err := m.join(ctx, ent)
+	if err != nil {
 		return nil, err
 	}
+	ent.Abilities = left
 	l := m.newLive(o, ent)
+	l.volume = v
 	if l.rec, err = m.rec.Start(ctx, l.meta()); err != nil {
+		l.leave()
 		return nil, err
 	}
 	if err := m.announce(ctx, l); err != nil {

@@ -18,33 +18,6 @@ func provenFor(o Opening, s *statement.ServiceOpen) error {
 	return nil
 }
 
-// left is what a session may do under a grant that others were opened under
-// before: its volume is of all of them. What crashed sessions have let pass is
-// counted once they are recovered.
-func (m *Manager) left(ctx context.Context, e Entitlement) (gateway.Abilities, error) {
-	a := e.Abilities
-	if a.VolumeIn == 0 && a.VolumeOut == 0 {
-		return a, nil
-	}
-	in, out, err := m.store.Passed(ctx, e.Grant.ID)
-	if err != nil {
-		return a, err
-	}
-	for _, v := range []struct {
-		limit *int64
-		used  int64
-	}{{&a.VolumeIn, in}, {&a.VolumeOut, out}} {
-		switch {
-		case *v.limit == 0:
-		case *v.limit <= v.used:
-			return a, &gateway.Ended{Reason: gateway.EndVolume}
-		default:
-			*v.limit -= v.used
-		}
-	}
-	return a, nil
-}
-
 // alone ends the session of a service account that has another one under the
 // same grant on another node: its rate and volume are counted in one place. Of
 // two that open at once each may see the other, and both are refused.

@@ -167,6 +167,7 @@ func (l *Live) finish() {
 		}
 		break
 	}
+	l.leave()
 	l.mu.Lock()
 	l.endedRow = &row
 	l.mu.Unlock()
@@ -214,6 +215,7 @@ func (l *Live) endEvent(row gateway.Session) audit.Event {
 
 // abandon seals the recording of a session that was never written.
 func (l *Live) abandon() {
+	defer l.leave()
 	l.cancel(&gateway.Ended{Reason: gateway.EndNotGranted})
 	l.stopping.Store(true)
 	if _, err := l.rec.Seal(gateway.EndNotGranted); err != nil {

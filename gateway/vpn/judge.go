@@ -36,22 +36,23 @@ func (t *tunnel) why(p gateway.FlowProtocol, to netip.AddrPort) *gateway.Error {
 	return t.rules.NoFlow(p, to)
 }
 
-// charge asks whether n more bytes are in the grant's volume, tells before it
-// is used up, and ends the session when it is.
+// charge takes n bytes off the grant's volume, tells before it is used up, and
+// ends the session when it is.
 func (t *tunnel) charge(in bool, n int) error {
-	limit, used, way, i := t.abilities.VolumeOut, t.out.Load(), "down", 0
+	way, i := "down", 0
 	if in {
-		limit, used, way, i = t.abilities.VolumeIn, t.in.Load(), "up", 1
+		way, i = "up", 1
 	}
+	used, limit := t.live.Spend(in, n)
 	if limit <= 0 {
 		return nil
 	}
-	if used+int64(n) > limit/100*alarmPercent && !t.alarmed[i].Swap(true) {
+	if used > limit/100*alarmPercent && !t.alarmed[i].Swap(true) {
 		s := fmt.Sprintf("%d percent of the %d bytes %s that this grant lets are used; the tunnel ends when all are", alarmPercent, limit, way)
 		t.tell(s)
 		t.live.Alarm(t.live.Context(), "volume "+way, s)
 	}
-	if used+int64(n) > limit {
+	if used > limit {
 		t.live.End(gateway.EndVolume, "", "")
 		return &gateway.Ended{Reason: gateway.EndVolume}
 	}

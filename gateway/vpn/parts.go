@@ -46,6 +46,10 @@ type Live interface {
 	Up(ctx context.Context) error
 	// Channel judges and begins the one channel of the session.
 	Channel(ctx context.Context, ch gateway.Channel) (Channel, error)
+	// Spend takes bytes that are about to pass off the grant's volume in one
+	// direction, which its sessions share. used above limit: they must not
+	// pass, and were not taken; limit 0: there is none.
+	Spend(in bool, n int) (used, limit int64)
 	// Refuse writes the event of a flow that did not pass; Alarm that something
 	// is about to; Roamed that the peer's packets come from elsewhere now. All
 	// may be called often, and bound what they write.
