@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/portcullis/portcullis/gateway"
@@ -46,9 +47,12 @@ func (w *world) entering(key string, edit func(*statement.Open)) session.Opening
 	return o
 }
 
-func tunnel(t *testing.T) (*world, *session.Live, *session.Channel) {
+func tunnel(t *testing.T, set ...func(*session.Entitlement)) (*world, *session.Live, *session.Channel) {
 	t.Helper()
 	w := network(t)
+	for _, f := range set {
+		f(&w.access.ent)
+	}
 	l, err := w.m.Open(t.Context(), w.entering(peerKey(t), nil))
 	if err != nil {
 		t.Fatal(err)
@@ -261,4 +265,30 @@ func TestSessionsSideBySideShareTheVolume(t *testing.T) {
 	if used, limit := l.Spend(true, 1<<30); used != 0 || limit != 0 || len(w.m.Live()) != 1 {
 		t.Errorf("no bound is one: %d of %d", used, limit)
 	}
+}
+
+// N-11: a tunnel in which nothing passes and no flow begins is idle, whatever is
+// knocked at in it and however long its peer sends keepalives.
+func TestIdleTunnelEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const idle = 10 * time.Minute
+		_, l, c := tunnel(t, func(e *session.Entitlement) { e.Idle = idle })
+		for _, use := range []func(){
+			func() { _ = c.NetworkFlow(gateway.NetworkFlow{N: 1, Verdict: gateway.FlowOpen}) },
+			func() { c.Carried(0, 1) },
+		} {
+			time.Sleep(idle - time.Minute) // the bubble's clock
+			use()
+		}
+		begun := time.Now()
+		for n := uint64(2); l.Context().Err() == nil; n++ {
+			_ = c.NetworkFlow(gateway.NetworkFlow{N: n, Verdict: gateway.FlowRefused, Ended: true})
+			_ = c.Packets([]gateway.Packet{{In: true}})
+			time.Sleep(time.Minute)
+		}
+		<-l.Done()
+		if at := time.Since(begun); at < idle || at > idle+2*time.Minute || ended(t, l).Reason != gateway.EndIdle {
+			t.Errorf("ended after %v: %v", at, ended(t, l))
+		}
+	})
 }
