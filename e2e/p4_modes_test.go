@@ -63,7 +63,7 @@ func (s *story) closes(before, left int, args ...string) closing {
 func (s *story) answers(who string, t *rig.Terminal, n int) {
 	s.Helper()
 	s.must(t.Type(fmt.Sprintf("echo here-$((%d+1))-here\n", n)))
-	if _, err := t.Expect(s.ctx, 5*time.Second, fmt.Sprintf("here-%d-here", n+1)); err != nil {
+	if _, err := t.Expect(s.ctx, 15*time.Second, fmt.Sprintf("here-%d-here", n+1)); err != nil {
 		s.Errorf("%s: %v", who, err)
 	}
 }
@@ -131,7 +131,7 @@ func TestP4ModesAndScopes(t *testing.T) {
 		t.Errorf("the freeze: %+v", frozen)
 	}
 	s.must(ana.Type("touch " + held + "\n"))
-	if _, err := ana.Expect(s.ctx, 5*time.Second, "what you type is held"); err != nil {
+	if _, err := ana.Expect(s.ctx, 15*time.Second, "what you type is held"); err != nil {
 		t.Error(err)
 	}
 	s.answers("the excepted shell", spared, 1)
@@ -252,7 +252,7 @@ func TestPagesOfModes(t *testing.T) {
 // answersNot wants what is typed to wait.
 func (s *story) answersNot(t *rig.Terminal) {
 	s.Helper()
-	if _, err := t.Expect(s.ctx, 5*time.Second, "what you type is held"); err != nil {
+	if _, err := t.Expect(s.ctx, 15*time.Second, "what you type is held"); err != nil {
 		s.Error(err)
 	}
 }

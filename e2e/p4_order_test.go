@@ -30,6 +30,7 @@ type handed struct {
 // security key, and what he signed is taken from hands that sign in nowhere:
 // once, by socket with the web down, by HTTP and by a folder.
 func TestP4SignedOrder(t *testing.T) {
+	t.Parallel()
 	s := newStory(t, rig.Options{})
 	params := map[string]any{"scope": map[string]string{"kind": "vendor", "name": rig.Acme}, "reason": "breach news", "valid": 30 * 86400}
 	var filed struct {
@@ -71,6 +72,7 @@ func TestP4SignedOrder(t *testing.T) {
 
 // TestP4OrderBySSHKey: no browser signs it, and no login hands it in.
 func TestP4OrderBySSHKey(t *testing.T) {
+	t.Parallel()
 	s := newStory(t, rig.Options{})
 	a := s.skOf("ben")
 	file := filepath.Join(t.TempDir(), "order.json")
@@ -98,6 +100,7 @@ func TestP4OrderBySSHKey(t *testing.T) {
 // TestP4Token: a token orders its suspension, reads that one's report, and is
 // useless on every other route that the gateway describes.
 func TestP4Token(t *testing.T) {
+	t.Parallel()
 	s := newStory(t, rig.Options{})
 	res, err := s.CLI(s.ctx, "token", "create", "--suspend-only", "--name", "soar", "--scope", "vendor:"+rig.Acme)
 	s.must(err)

@@ -15,6 +15,7 @@ import (
 // TestP4Proof: a vendor with a live shell is suspended, and the proof of it is
 // a file that is verified without the gateway; a flipped byte is seen.
 func TestP4Proof(t *testing.T) {
+	t.Parallel()
 	s := newStory(t, rig.Options{})
 	s.grant("ana", "pump", time.Hour)
 	shell := s.shell("ana", "pump")

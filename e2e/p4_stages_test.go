@@ -42,6 +42,7 @@ func (s *story) advanced(kind, name, suspension, who, stage string) {
 // TestP4Restore: two people of different roles and a report restore a vendor,
 // stage by stage; nothing old opens again in any of them.
 func TestP4Restore(t *testing.T) {
+	t.Parallel()
 	s := newStory(t, rig.Options{Config: shortStays})
 	s.grant("ana", "pump", time.Hour)
 	order := s.suspend("vendor", rig.Acme, "breach notice")
@@ -127,7 +128,7 @@ func (s *story) supervised(who, target, grant string) {
 	<-left
 	_, err = shell.Expect(s.ctx, 15*time.Second, "nobody of the operator's staff watches")
 	s.must(err)
-	s.must(rig.Until(s.ctx, 5*time.Second, func() error { // the gate is shut and told of first
+	s.must(rig.Until(s.ctx, 15*time.Second, func() error { // the gate is shut and told of first
 		if len(s.events("session.held")) == 0 {
 			return errors.New("no event session.held")
 		}

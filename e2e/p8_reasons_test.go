@@ -141,6 +141,7 @@ func garbler(t *testing.T) string {
 // TestP8BadRequests: what a person may write wrongly, and the sentence each
 // gets. Nothing of it is kept but the event.
 func TestP8BadRequests(t *testing.T) {
+	t.Parallel()
 	s := newStory(t, rig.Options{})
 	now := time.Now().UTC()
 	good := func() map[string]any {

@@ -14,6 +14,7 @@ import (
 // announces the session is in the log already, and a kill -9 at that very
 // moment does not take it back.
 func TestP9WrittenBeforeDone(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -73,6 +73,7 @@ func newEngineer(t *testing.T, o rig.Options) (*story, *seat) {
 // to the same session, reloads the page, and ends it. All of it is one
 // recorded session.
 func TestTerminal(t *testing.T) {
+	t.Parallel()
 	cable, err := rig.NewCable()
 	if err != nil {
 		t.Fatal(err)
@@ -148,6 +149,7 @@ func TestTerminal(t *testing.T) {
 // TestTerminalEnds: the engineer reads why a terminal ended, and does not get
 // back in: by staff, by a suspension, by signing out.
 func TestTerminalEnds(t *testing.T) {
+	t.Parallel()
 	s, ana := newEngineer(t, rig.Options{})
 	g := s.grant("ana", "pump", time.Hour)
 	ana.openTerminal(g.ID)
@@ -168,6 +170,7 @@ func TestTerminalEnds(t *testing.T) {
 
 // TestTerminalSuspended: the gate falls on a browser as on a client.
 func TestTerminalSuspended(t *testing.T) {
+	t.Parallel()
 	s, ana := newEngineer(t, rig.Options{})
 	g := s.grant("ana", "pump", time.Hour)
 	ana.openTerminal(g.ID)
@@ -181,6 +184,7 @@ func TestTerminalSuspended(t *testing.T) {
 
 // TestTerminalLooks looks at the page in every look, before and after opening.
 func TestTerminalLooks(t *testing.T) {
+	t.Parallel()
 	s, ana := newEngineer(t, rig.Options{})
 	g := s.grant("ana", "pump", time.Hour)
 	complaints := ana.complaints()
@@ -210,6 +214,7 @@ func TestTerminalLooks(t *testing.T) {
 
 // TestTerminalGuard: what may not reach the socket of a terminal.
 func TestTerminalGuard(t *testing.T) {
+	t.Parallel()
 	s := newStory(t, rig.Options{})
 	g := s.grant("ana", "pump", time.Hour)
 	s.must(s.Ticket(s.ctx, "ana", g.ID))
