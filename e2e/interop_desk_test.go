@@ -66,7 +66,7 @@ func (s *story) grantedOn(target string, abilities ...string) string {
 func (d *desk) files() map[string]string {
 	d.Helper()
 	d.must(os.Mkdir(d.local, 0o700))
-	for name, size := range map[string]int{"empty": 0, "one": 1, "packet.bin": 70_000, "big.bin": 5<<20 + 17} {
+	for name, size := range map[string]int{"empty": 0, "one": 1, "packet.bin": 70_000, "big.bin": 3<<20 + 17} {
 		b := make([]byte, size)
 		_, _ = rand.Read(b)
 		d.must(os.WriteFile(filepath.Join(d.local, name), b, 0o600))
