@@ -95,8 +95,8 @@ vuln: ## look for known vulnerabilities; VULNDB=file:///path uses a local databa
 	if [ $$rc -ne 0 ] && grep -qE 'fetching vulnerabilities|dial tcp|no such host|Forbidden|status code|404' <<<"$$out"; then \
 		echo "vuln: no vulnerability database could be reached, so nothing was checked; give one with VULNDB=file:///path/to/vulndb"; fi; exit $$rc
 
-soak: build ## repeat the end-to-end stories for SOAKTIME
-	PORTCULLIS_BIN=$(CURDIR)/bin/portcullis PORTCULLIS_SOAK=$(SOAKTIME) go test $(RACE) -run '^TestSoak$$' -timeout 0 -v ./e2e
+soak: build ## repeat the end-to-end stories for SOAKTIME, and kill the gateway 200 times in each of two
+	PORTCULLIS_BIN=$(CURDIR)/bin/portcullis PORTCULLIS_SOAK=$(SOAKTIME) go test $(RACE) -run '^Test(Soak|CrashDuring.*)$$' -timeout 0 -v ./e2e
 
 soak-gate: build ## suspend vendors on three nodes while nodes and servers fail, for SECONDS; SEED= replays a run
 	.ci/need sshd=openssh-server ssh=openssh-client redis-server=redis-server redis-sentinel=redis-sentinel pg_ctlcluster=postgresql mkfs.ext4=e2fsprogs fsfreeze=util-linux

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -14,8 +15,14 @@ import (
 	"github.com/portcullis/portcullis/e2e/rig"
 )
 
-// crashes is at how many moments of each story the gateway is killed.
-const crashes = 20
+// crashes is at how many moments of each story the gateway is killed: each run
+// of the tests draws others, and a soak many.
+func crashes() int {
+	if os.Getenv("PORTCULLIS_SOAK") != "" {
+		return 200
+	}
+	return 8
+}
 
 // within returns a random moment before limit.
 func within(limit time.Duration) time.Duration {
@@ -48,7 +55,7 @@ func TestCrashDuringSession(t *testing.T) {
 	t.Parallel()
 	s := newStory(t, rig.Options{})
 	g := s.grant("ana", "pump", time.Hour)
-	for round := range crashes {
+	for round := range crashes() {
 		s.must(s.Ticket(s.ctx, "ana", g.ID))
 		var shown seen
 		cmd := exec.CommandContext(s.ctx, "ssh", append(s.Args("ana", "pump", "-T"), "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); echo line-$i; done")...)
@@ -99,7 +106,7 @@ func (s *story) wholeAfter(round int, shown string) {
 func TestCrashDuringSuspension(t *testing.T) {
 	t.Parallel()
 	s := newStory(t, rig.Options{})
-	for round := range crashes {
+	for round := range crashes() {
 		name := fmt.Sprintf("v%02d", round)
 		engineer := "e-" + name
 		s.must(s.Apply(s.ctx, fmt.Sprintf("vendors: [{name: %s, title: Vendor %s}]\npeople: [{name: %s, title: Engineer, vendor: %s, roles: [engineer]}]\ntargets: [{name: t-%s, title: T, kind: ssh, address: %q, zone: pumps, impact: low, vendors: [%s], host_keys: [%q], accounts: [{name: ops, login: %s, proof: certificate}]}]\n",
