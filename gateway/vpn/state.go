@@ -97,9 +97,12 @@ func (t *tunnel) hear(p peerState) (at time.Time, silent bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if p.received != t.received {
-		t.received, t.heard = p.received, gateway.Instant(now)
+		t.received, t.heard = p.received, now
 	}
-	return t.heard, !t.heard.IsZero() && now.Sub(t.heard) >= SilentTime
+	if t.heard.IsZero() {
+		return at, false
+	}
+	return gateway.Instant(t.heard), now.Sub(t.heard) >= SilentTime
 }
 
 // forget keeps of a session that is over what its page shows.

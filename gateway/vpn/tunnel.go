@@ -59,8 +59,8 @@ type tunnel struct {
 	told      []string // notices
 	roams     []time.Time
 	endpoint  netip.AddrPort
-	received  int64 // bytes, when they were last looked at
-	heard     time.Time
+	received  int64     // bytes, when they were last looked at
+	heard     time.Time // then, with its monotonic reading: a clock that is set makes nobody silent
 }
 
 // flowID is who speaks to whom inside.
