@@ -46,7 +46,8 @@ type view struct {
 	Now     time.Time
 }
 
-// parsePages parses each page together with the base and the shared parts.
+// parsePages parses the base and the shared parts once, and each page onto a
+// copy of them.
 func parsePages(now func() time.Time) (pages, error) {
 	names, err := fs.Glob(templates, "templates/*.html")
 	if err != nil {
@@ -56,10 +57,17 @@ func parsePages(now func() time.Time) (pages, error) {
 	if err != nil {
 		return nil, err
 	}
+	parts, err := template.New("base").Funcs(funcs(now)).ParseFS(templates, "templates/parts/*.html")
+	if err != nil {
+		return nil, fmt.Errorf("parse the parts of pages: %w", err)
+	}
 	all := pages{}
 	for _, file := range append(names, help...) {
 		name := strings.TrimSuffix(strings.TrimPrefix(file, "templates/"), ".html")
-		t, err := template.New("base").Funcs(funcs(now)).ParseFS(templates, "templates/parts/*.html", file)
+		t, err := parts.Clone()
+		if err == nil {
+			t, err = t.ParseFS(templates, file)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("parse page %s: %w", name, err)
 		}
@@ -172,7 +180,6 @@ func navOf(p gateway.Person, at string) []navItem {
 	add(all, "/vendors", "Vendors")
 	add(all, "/people", "People")
 	add(all, "/targets", "Targets")
-	add(all, "/services", "Service accounts")
 	gap = all
 	add(all, "/suspensions", "Suspensions")
 	add(api.Holds(p, api.SeeSecrets), "/secrets", "Secrets")
