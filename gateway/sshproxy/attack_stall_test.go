@@ -139,6 +139,7 @@ func TestStalledRekeyIsLetGo(t *testing.T) {
 
 // A client that only sends, and is asked meanwhile, is not taken for one.
 func TestBusyClientIsNotLetGo(t *testing.T) {
+	t.Parallel()
 	const rekey = time.Second
 	w := newWorld(t, sshproxy.BeatsRekey(rekey/20, rekey/10, rekey))
 	w.fake(signer(t), quietTarget)
@@ -171,7 +172,7 @@ func (w *world) endsAtOnce(l *session.Live) {
 // V-77: a handshake whose time runs out just when it succeeds is either a
 // whole session or none: never one without a client, or a client without one.
 func TestGraceAgainstSuccess(t *testing.T) {
-	const at, each = 4, 40
+	const at, each = 4, 15
 	var one time.Duration // that a handshake takes, as many at once
 	part := func(percent int) time.Duration { return one / 100 * time.Duration(percent) }
 	for _, percent := range []int{0, 80, 110, 150} {

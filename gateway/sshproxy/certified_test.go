@@ -120,6 +120,7 @@ func TestCertificateIsHeldToItsNetworks(t *testing.T) {
 // a session that began with a certificate ends when the certificate does,
 // and says why; one that began with a key goes on.
 func TestSessionEndsWithItsCertificate(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.sshd()
 	w.mustClient()

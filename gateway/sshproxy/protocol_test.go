@@ -240,11 +240,11 @@ func TestOneChannelWithoutWindow(t *testing.T) {
 	}
 }
 
-// 64 MiB each way while both ends ask for new keys every MiB, on either leg.
+// 32 MiB each way while both ends ask for new keys every MiB, on either leg.
 func TestNewKeysUnderLoad(t *testing.T) {
 	const (
-		size = 64 << 20
-		keys = 20 // exchanges at least that are seen on each leg; each MiB brings one, if the last is over
+		size = 32 << 20
+		keys = 10 // exchanges at least that are seen on each leg; each MiB brings one, if the last is over
 	)
 	w := newWorld(t)
 	log := w.sshd("RekeyLimit 1M", "LogLevel DEBUG1")
