@@ -150,11 +150,12 @@ func (n *network) start(ctx context.Context, name string, args ...string) (*exec
 // wireguard starts a wireguard-go and has its device in a namespace. conf is
 // what wg setconf takes.
 func (n *network) wireguard(ctx context.Context, dev, space, address, conf string) (*exec.Cmd, error) {
+	socket := filepath.Join("/var/run/wireguard", dev+".sock")
+	_ = os.Remove(socket) // of one that an earlier family killed: it would seem to be there
 	c, err := n.start(ctx, n.program, "-f", dev)
 	if err != nil {
 		return nil, err
 	}
-	socket := filepath.Join("/var/run/wireguard", dev+".sock")
 	if err := rig.Until(ctx, dialWithin, func() error { _, err := os.Stat(socket); return err }); err != nil {
 		return nil, err
 	}
