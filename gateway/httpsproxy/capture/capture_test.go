@@ -175,3 +175,19 @@ func FuzzBody(f *testing.F) {
 		FileIn(kind, []byte(body))
 	})
 }
+
+// TestNamesThatComeAgain: a name is told from what it was the last time only
+// where it is the same to the byte.
+func TestNamesThatComeAgain(t *testing.T) {
+	c := capturer()
+	d := Redacted + c.Digest(secret)
+	row := func(s string) string {
+		return strings.ReplaceAll(`{"a":1,"b":"x","tokens":[],"token":"§"},{"a":2,"token":"§","b":"y\"token\":"},{"":0,"a\"":"b","a":{"b":"token"},"to":1,"Token":"§","b":1}`, "§", s)
+	}
+	in, want := "["+row(secret)+","+row(secret)+"]", "["+row(d)+","+row(d)+"]"
+	for size := 1; size <= len(in); size++ {
+		if got := keep(c.Body("application/json", "", false), in, size); got != want {
+			t.Fatalf("in pieces of %d:\n got %s\nwant %s", size, got, want)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"hash"
+	"slices"
 )
 
 // maxDepth is how deep JSON may nest; what is deeper is not kept.
@@ -38,6 +39,8 @@ type jsonRedactor struct {
 	esc   bool   // the byte before was a backslash
 
 	known map[string]bool // names that were looked at
+	plain [][]byte        // those of them that are no secret, as they came first
+	turn  int             // which of plain is expected next
 
 	mac    hash.Hash // over the secret value under way
 	depth  int       // brackets open within it
@@ -87,7 +90,8 @@ func (j *jsonRedactor) rest() []byte {
 
 // between takes bytes up to the next string, or the next secret value.
 func (j *jsonRedactor) between(p []byte) int {
-	for i, c := range p {
+	for i := 0; i < len(p); i++ {
+		c := p[i]
 		if j.ripe && c != ' ' && c != '\t' && c != '\n' && c != '\r' {
 			j.ripe, j.last = false, false
 			j.state, j.mac, j.depth, j.quoted, j.begun = jsonSecret, hmac.New(sha256.New, j.c.key), 0, false, false
@@ -95,8 +99,13 @@ func (j *jsonRedactor) between(p []byte) int {
 		}
 		switch c {
 		case '"':
-			j.state, j.esc, j.key = jsonString, false, j.key[:0]
 			j.named = len(j.stack) > 0 && j.stack[len(j.stack)-1] == '{' && !j.afterColon()
+			if n := j.harmless(p[i+1:]); n > 0 {
+				j.last = false
+				i += n
+				continue
+			}
+			j.state, j.esc, j.key = jsonString, false, j.key[:0]
 			return i + 1
 		case '{', '[':
 			if len(j.stack) >= maxDepth {
@@ -132,8 +141,26 @@ func (j *jsonRedactor) colon(on bool) {
 
 func (j *jsonRedactor) afterColon() bool { return len(j.stack) > 0 && j.stack[len(j.stack)-1] == '(' }
 
-func (j *jsonRedactor) text(p []byte) int {
+// harmless is how long a string is, with the quote behind it, that is plainly
+// no secret's name; 0: it must be looked at.
+func (j *jsonRedactor) harmless(p []byte) int {
+	if j.named {
+		return j.expected(p)
+	}
 	for i, c := range p { // most strings are too short for a search to pay
+		switch c {
+		case '"':
+			return i + 1
+		case '\\':
+			return 0
+		}
+	}
+	return 0
+}
+
+// text takes bytes up to a string's end.
+func (j *jsonRedactor) text(p []byte) int {
+	for i, c := range p {
 		switch {
 		case j.esc:
 			j.esc = false
@@ -149,6 +176,23 @@ func (j *jsonRedactor) text(p []byte) int {
 	return len(p)
 }
 
+// expected takes a name that comes where it came the last time: the objects of
+// a list have the same ones in the same order. It is 0 for any other.
+func (j *jsonRedactor) expected(p []byte) int {
+	if j.turn >= len(j.plain) {
+		j.turn = 0
+	}
+	if len(j.plain) == 0 {
+		return 0
+	}
+	name := j.plain[j.turn]
+	if n := len(name); len(p) <= n || p[n] != '"' || string(p[:n]) != string(name) {
+		return 0
+	}
+	j.turn++
+	return len(name) + 1
+}
+
 // grow keeps the name under way, as far as it can matter.
 func (j *jsonRedactor) grow(p []byte) {
 	if j.named && len(j.key) <= maxName {
@@ -160,13 +204,19 @@ func (j *jsonRedactor) grow(p []byte) {
 // each of them often.
 func (j *jsonRedactor) secret() bool {
 	is, known := j.known[string(j.key)]
-	if !known {
-		is = j.isSecret()
-		if j.known == nil {
-			j.known = map[string]bool{}
-		}
-		if len(j.known) < maxKnown {
-			j.known[string(j.key)] = is
+	if known {
+		j.turn = 1 + slices.IndexFunc(j.plain, func(name []byte) bool { return string(name) == string(j.key) })
+		return is
+	}
+	is = j.isSecret()
+	if j.known == nil {
+		j.known = map[string]bool{}
+	}
+	if len(j.known) < maxKnown {
+		j.known[string(j.key)] = is
+		if !is {
+			j.plain = append(j.plain, bytes.Clone(j.key))
+			j.turn = len(j.plain)
 		}
 	}
 	return is

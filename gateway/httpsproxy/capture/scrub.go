@@ -19,7 +19,18 @@ const MinScrub = 8
 // as many asterisks: a length that was announced stays true. A nil one
 // replaces nothing.
 type Scrubber struct {
-	spellings atomic.Pointer[[]spelling] // longest first
+	spellings atomic.Pointer[spellings]
+}
+
+// spellings are those of all secrets.
+type spellings struct {
+	all []spelling // longest first
+	few []spelling // those that hold no other one: where none of them stands, none does
+}
+
+// in reports whether one of them stands in p.
+func (s *spellings) in(p []byte) bool {
+	return slices.ContainsFunc(s.few, func(x spelling) bool { return bytes.Contains(p, x.raw) })
 }
 
 // spelling is at hand as both, so that no search copies it.
@@ -32,9 +43,9 @@ type spelling struct {
 // HTML, and in Base64. It is nil where none is long enough.
 func NewScrubber(secrets ...string) *Scrubber {
 	s := &Scrubber{}
-	s.spellings.Store(&[]spelling{})
+	s.spellings.Store(&spellings{})
 	s.Learn(secrets...)
-	if len(*s.spellings.Load()) == 0 {
+	if len(s.spellings.Load().all) == 0 {
 		return nil
 	}
 	return s
@@ -46,7 +57,7 @@ func (s *Scrubber) Learn(secrets ...string) {
 	if s == nil {
 		return
 	}
-	all := slices.Clone(*s.spellings.Load())
+	all := slices.Clone(s.spellings.Load().all)
 	for _, x := range secrets {
 		if len(x) < MinScrub {
 			continue
@@ -65,7 +76,13 @@ func (s *Scrubber) Learn(secrets ...string) {
 		}
 	}
 	slices.SortStableFunc(all, func(a, b spelling) int { return len(b.text) - len(a.text) })
-	s.spellings.Store(&all)
+	var few []spelling
+	for _, x := range slices.Backward(all) {
+		if !slices.ContainsFunc(few, func(b spelling) bool { return strings.Contains(x.text, b.text) }) {
+			few = append(few, x)
+		}
+	}
+	s.spellings.Store(&spellings{all, few})
 }
 
 // String is v without the secret.
@@ -73,7 +90,11 @@ func (s *Scrubber) String(v string) string {
 	if s == nil || len(v) < MinScrub {
 		return v
 	}
-	for _, x := range *s.spellings.Load() {
+	known := s.spellings.Load()
+	if !slices.ContainsFunc(known.few, func(x spelling) bool { return strings.Contains(v, x.text) }) {
+		return v
+	}
+	for _, x := range known.all {
 		if strings.Contains(v, x.text) {
 			v = strings.ReplaceAll(v, x.text, strings.Repeat("*", len(x.text)))
 		}
@@ -86,8 +107,12 @@ func (s *Scrubber) Mask(p []byte) bool {
 	if s == nil {
 		return false
 	}
+	known := s.spellings.Load()
+	if !known.in(p) {
+		return false
+	}
 	found := false
-	for _, x := range *s.spellings.Load() {
+	for _, x := range known.all {
 		for at := 0; ; {
 			i := bytes.Index(p[at:], x.raw)
 			if i < 0 {
@@ -107,7 +132,7 @@ func (s *Scrubber) Mask(p []byte) bool {
 // open is how many bytes at the end of p may be the beginning of the secret.
 func (s *Scrubber) open(p []byte) int {
 	longest := 0
-	for _, one := range *s.spellings.Load() {
+	for _, one := range s.spellings.Load().all {
 		x := one.raw
 		for n := min(len(x)-1, len(p)); n > longest; n-- {
 			if p[len(p)-n] == x[0] && bytes.HasPrefix(x, p[len(p)-n:]) {
