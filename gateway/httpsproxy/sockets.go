@@ -25,10 +25,21 @@ type targetSockets struct {
 // targetSocket is one of them, beneath TLS.
 type targetSocket struct {
 	net.Conn
-	all *targetSockets
+	all    *targetSockets
+	glance bool // Read waits for nothing; its reader's own
 }
 
 var errOver = errors.New("the session is over")
+
+// errQuiet is what a glance finds at a connection over which nothing comes. TLS
+// goes on after an error that says that it is temporary.
+var errQuiet net.Error = quietError{}
+
+type quietError struct{}
+
+func (quietError) Error() string   { return "nothing has come" }
+func (quietError) Timeout() bool   { return true }
+func (quietError) Temporary() bool { return true }
 
 func (s *targetSockets) add(c net.Conn) (*targetSocket, error) {
 	t := &targetSocket{Conn: c, all: s}
@@ -47,6 +58,9 @@ func (s *targetSockets) add(c net.Conn) (*targetSocket, error) {
 
 // Read rests before it tells the end of a connection that was shut.
 func (t *targetSocket) Read(p []byte) (int, error) {
+	if t.glance && socket.Quiet(t.Conn) {
+		return 0, errQuiet
+	}
 	n, err := t.Conn.Read(p)
 	if err != nil {
 		t.all.rest.Wait()

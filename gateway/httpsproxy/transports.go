@@ -17,9 +17,10 @@ import (
 // for a long body; beyond that, and where trailers are asked for, over HTTP/2,
 // which carries any number.
 type transports struct {
-	plain *http.Transport
+	small *pool           // of HTTP/1.1, for requests that are at hand whole
+	plain *http.Transport // of HTTP/1.1, for the others
 	mixed *http.Transport // HTTP/2 where the target speaks it
-	slots chan struct{}   // of plain, taken
+	slots chan struct{}   // of small and plain, taken
 	newer atomic.Bool     // the target speaks no HTTP/1.1
 
 	warm atomic.Pointer[tls.Conn] // dialled at the opening, for the first request
@@ -35,6 +36,13 @@ func noProtocol(err error) bool {
 func (c *console) newTransports() *transports {
 	t := &transports{slots: make(chan struct{}, MaxPlain)}
 	t.plain, t.mixed = c.newTransport("http/1.1"), c.newTransport("h2", "http/1.1")
+	t.small = &pool{dial: func(ctx context.Context) (*kept, error) {
+		conn, err := t.dial(ctx, c, "http/1.1")
+		if err != nil {
+			return nil, err
+		}
+		return newKept(conn), nil
+	}}
 	return t
 }
 
@@ -51,6 +59,16 @@ func (t *transports) reach(ctx context.Context, c *console) error {
 	return err
 }
 
+// dial opens a connection, or takes the one of the opening.
+func (t *transports) dial(ctx context.Context, c *console, protocols ...string) (*tls.Conn, error) {
+	if t.newer.Load() == (protocols[0] == "h2") {
+		if warm := t.warm.Swap(nil); warm != nil {
+			return warm, nil
+		}
+	}
+	return c.dialTLS(ctx, protocols...)
+}
+
 // newTransport is a pool of connections of the session's own.
 func (c *console) newTransport(protocols ...string) *http.Transport {
 	known := &http.Protocols{}
@@ -58,12 +76,11 @@ func (c *console) newTransport(protocols ...string) *http.Transport {
 	known.SetHTTP2(protocols[0] == "h2")
 	return &http.Transport{
 		DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			if t := c.target; t.newer.Load() == (protocols[0] == "h2") {
-				if warm := t.warm.Swap(nil); warm != nil {
-					return warm, nil
-				}
+			conn, err := c.target.dial(ctx, c, protocols...)
+			if err != nil {
+				return nil, err // and no nil of a type
 			}
-			return c.dialTLS(ctx, protocols...)
+			return conn, nil
 		},
 		DialContext: func(context.Context, string, string) (net.Conn, error) {
 			return nil, errors.New("only TLS reaches a target")
@@ -91,7 +108,11 @@ func (t *transports) RoundTrip(r *http.Request) (*http.Response, error) {
 	default:
 		return t.mixed.RoundTrip(r)
 	}
-	res, err := t.plain.RoundTrip(r)
+	var over http.RoundTripper = t.plain
+	if t.small.takes(r) {
+		over = t.small
+	}
+	res, err := over.RoundTrip(r)
 	if err != nil {
 		<-t.slots
 		return nil, err
@@ -106,6 +127,7 @@ func (t *transports) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // CloseIdleConnections closes those that carry nothing.
 func (t *transports) CloseIdleConnections() {
+	t.small.close()
 	t.plain.CloseIdleConnections()
 	t.mixed.CloseIdleConnections()
 }

@@ -35,6 +35,16 @@ func Takes(c net.Conn) (yes bool) {
 	return yes
 }
 
+// Quiet reports whether a read would wait: nothing has come, and no end.
+func Quiet(c net.Conn) (yes bool) {
+	control(c, func(fd int) {
+		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		n, err := unix.Poll(p, 0)
+		yes = err == nil && n == 0
+	})
+	return yes
+}
+
 func control(c net.Conn, f func(fd int)) {
 	s, ok := c.(syscall.Conn)
 	if !ok {

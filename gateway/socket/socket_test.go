@@ -89,6 +89,29 @@ func TestAbort(t *testing.T) {
 	}
 }
 
+// A glance at a socket says whether a read would wait.
+func TestQuiet(t *testing.T) {
+	ours, theirs := pair(t)
+	if !Quiet(ours) {
+		t.Error("a fresh socket has something to read")
+	}
+	for _, come := range []func(){
+		func() { _, _ = io.WriteString(theirs, "x") },
+		func() { _, _ = ours.Read(make([]byte, 1)); _ = theirs.Close() },
+	} {
+		come()
+		for by := time.Now().Add(5 * time.Second); Quiet(ours); {
+			if time.Now().After(by) {
+				t.Fatal("what came is not seen")
+			}
+		}
+	}
+	Abort(ours)
+	if Quiet(ours) {
+		t.Error("a dead socket is quiet")
+	}
+}
+
 // What is no socket is left alone.
 func TestNoSocket(t *testing.T) {
 	a, b := net.Pipe()
@@ -98,6 +121,9 @@ func TestNoSocket(t *testing.T) {
 	Abort(a)
 	if Takes(a) {
 		t.Error("a pipe takes something")
+	}
+	if Quiet(a) {
+		t.Error("nobody can say that a pipe is quiet")
 	}
 }
 
