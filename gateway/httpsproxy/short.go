@@ -7,10 +7,9 @@ import (
 	"github.com/portcullis/portcullis/gateway"
 )
 
-const (
-	shortAnswer = 16 << 10 // a known length up to which an answer is taken whole: one TLS record
-	tinyAnswer  = 2 << 10  // up to which the library holds it until we have returned
-)
+// shortAnswer is a known length up to which an answer is taken whole: one TLS
+// record.
+const shortAnswer = 16 << 10
 
 // short reports whether an answer is taken whole, so that it is recorded with
 // one write; have bytes of it have been read. Over HTTP/2 trailers may follow
@@ -19,36 +18,33 @@ func (s *shown) short(have int) bool {
 	return s.res.ProtoMajor == 1 && s.left > 0 && s.left <= shortAnswer && int64(have) <= s.left && hasBody(s.x.r.Method, s.res) && (s.limit == 0 || s.left <= s.limit)
 }
 
-// whole reads a short answer, records its head and its body together, and shows
-// them. One that breaks off is shown as far as it goes. Of a tiny one the end is recorded with them: whether the browser takes
-// it, nobody hears.
+// whole reads a short answer, records its head, its body and its end together,
+// and shows them: whether a browser takes so little, the kernel does not tell
+// either. One that breaks off is shown as far as it goes.
 func (s *shown) whole(head gateway.HTTPRecord, have int) {
 	x := s.x
 	n, err := io.ReadFull(s.res.Body, s.buf[have:s.left])
-	first := s.buf[:have+n]
+	p := s.buf[:have+n]
 	if err != nil {
 		s.broken = io.ErrUnexpectedEOF
 		if !x.ends(s.c.record(head)) {
-			s.run(first)
+			s.run(p)
 		}
 		return
 	}
-	p := first
 	if s.scrub != nil {
-		p = s.scrub.Next(p)
-		p = append(slices.Clip(p), s.scrub.Rest()...)
+		s.scrub.All(p)
 	}
 	keep, redacted := s.acc.Add(p)
 	if rest := s.acc.Rest(); len(rest) > 0 {
 		keep, redacted = append(slices.Clip(keep), rest...), true
 	}
-	pieces := [3]gateway.HTTPPiece{{Record: head}, {Record: gateway.HTTPRecord{Part: gateway.HTTPShown, N: x.n, Redacted: redacted}, Body: keep}}
-	tiny := len(p) <= tinyAnswer
-	list := pieces[:2]
-	if len(keep) == 0 {
-		list = pieces[:1]
+	list := append(s.list, gateway.HTTPPiece{Record: head})
+	if len(keep) > 0 {
+		list = append(list, gateway.HTTPPiece{Record: gateway.HTTPRecord{Part: gateway.HTTPShown, N: x.n, Redacted: redacted}, Body: keep})
 	}
-	if tiny {
+	over := x.sent == nil || x.sent.whole // nothing more passes either way
+	if over {
 		list = append(list, gateway.HTTPPiece{Record: x.last(gateway.HTTPRecord{})})
 	}
 	if x.ends(s.c.ch.Exchanges(list...)) {
@@ -56,10 +52,36 @@ func (s *shown) whole(head gateway.HTTPRecord, have int) {
 	}
 	s.c.ch.Carried(0, len(p))
 	s.head()
-	if _, err := x.w.Write(p); err != nil && !tiny {
-		s.cut(err)
-	}
-	if !tiny {
+	s.once(p)
+	if !over {
 		x.end("")
 	}
 }
+
+// once shows a body in one system call, and its head with it. The library makes
+// two or three of what is longer than its own buffers.
+func (s *shown) once(p []byte) {
+	if raw := s.gathers(len(p)); raw != nil {
+		held := s.c.p.bodies.get()
+		defer s.c.p.bodies.put(held)
+		raw.gather(held.body[:0])
+		defer raw.send()
+		defer s.flush()
+	}
+	_ = s.put(p) // a browser that has gone has missed it
+}
+
+// gathers is the socket of an answer that is worth it; nil: of HTTP/2 other
+// streams use it too, and what is short leaves at once by itself.
+func (s *shown) gathers(n int) *browserSocket {
+	b := browserOf(s.x.r.Context())
+	if b == nil || n <= serverBuffer || s.x.r.ProtoMajor > 1 {
+		return nil
+	}
+	raw, _ := b.raw.(*browserSocket)
+	return raw
+}
+
+// serverBuffer is what net/http's server holds of an answer over HTTP/1.1 until
+// the handler has returned.
+const serverBuffer = 2 << 10

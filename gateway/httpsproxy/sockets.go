@@ -123,6 +123,38 @@ func (l listener) Accept() (net.Conn, error) {
 type browserSocket struct {
 	*net.TCPConn
 	rest socket.Rest
+
+	mu       sync.Mutex
+	gathered []byte // written, not sent yet; nil: what is written is sent
+}
+
+// Write sends p, or gathers it.
+func (b *browserSocket) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	if b.gathered == nil {
+		b.mu.Unlock()
+		return b.TCPConn.Write(p)
+	}
+	defer b.mu.Unlock()
+	b.gathered = append(b.gathered, p...)
+	return len(p), nil
+}
+
+// gather has what is written wait for send, in buf while there is room.
+func (b *browserSocket) gather(buf []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.gathered = buf
+}
+
+// send sends what was gathered. An error stays the connection's: whoever writes
+// or reads next meets it.
+func (b *browserSocket) send() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := b.gathered
+	b.gathered = nil
+	_, _ = b.TCPConn.Write(p)
 }
 
 // Read rests before it tells the end of a connection that was shut.

@@ -41,20 +41,31 @@ func (c *Capture) digest(value []byte) string {
 
 // Fields are header fields in the order of their names. Of Cookie there is one
 // field for each cookie, since two requests rarely agree in all of them.
-func (c *Capture) Fields(h http.Header) []gateway.HTTPField {
-	keys := make([]string, 0, len(h))
+func (c *Capture) Fields(h http.Header) []gateway.HTTPField { return c.FieldsOf(h, h["Cookie"]) }
+
+// FieldsOf is Fields with other lines of Cookie than those of h.
+func (c *Capture) FieldsOf(h http.Header, cookies []string) []gateway.HTTPField {
+	var room [usualFields]string
+	keys := room[:0]
 	for k := range h {
 		keys = append(keys, k)
 	}
 	slices.Sort(keys)
-	fields := make([]gateway.HTTPField, 0, len(h)+2)
+	fields := make([]gateway.HTTPField, 0, len(h)+len(cookies))
 	for _, k := range keys {
-		for _, v := range h[k] {
+		values := h[k]
+		if k == "Cookie" {
+			values = cookies
+		}
+		for _, v := range values {
 			fields = c.field(fields, k, v)
 		}
 	}
 	return fields
 }
+
+// usualFields is how many a head has, mostly.
+const usualFields = 32
 
 func (c *Capture) field(fields []gateway.HTTPField, name, value string) []gateway.HTTPField {
 	switch {

@@ -174,6 +174,13 @@ func (t *Stream) Next(p []byte) []byte {
 	return p
 }
 
+// All masks a body that is at hand whole.
+func (t *Stream) All(p []byte) {
+	if t.s.Mask(p) {
+		t.Hit = true
+	}
+}
+
 // Rest is what was held back when the body has ended.
 func (t *Stream) Rest() []byte {
 	p := t.held
