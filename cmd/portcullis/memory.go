@@ -20,7 +20,9 @@ import (
 // A bulk transfer is the other way round: the SSH library makes garbage of
 // each packet, and over a heap of a few MiB the collector would come hundreds
 // of times a GiB, for more than a quarter of the CPU. Where it comes quickly
-// again it is given room, until the load is over.
+// again it is given room, until the load is over. So it is while a browser, or
+// many, ask for much: a request to a console makes 6 KiB of garbage, in the room
+// that sessions are opened in a turn for each 1,600, a sixth of the CPU.
 const (
 	tidyEvery = 2 * time.Second
 	tidyFrom  = 2 << 20  // bytes allocated since the last time, at least
@@ -39,24 +41,33 @@ const (
 	loadCycle   = 250 * time.Millisecond // the collector comes sooner again: perhaps load
 	loadRate    = 56 << 20               // bytes allocated a second: load; 40 sessions opened in one are 40 MiB
 	loadRoom    = 64 << 20               // bytes of garbage between two of its turns under load
+
+	loadRequests = 1000 // to consoles a second: load
+	fewRequests  = 500  // since the last turn: too few to say
 )
 
 // tidier sets how often the collector comes. It is used by one goroutine.
 type tidier struct {
-	percent int
-	loaded  bool
-	again   bool      // memory was given back at the last tick
-	cycle   time.Time // of its last turn
-	turned  uint64    // bytes allocated at its last turn
-	tidied  uint64    // when memory was last given back
-	last    uint64    // and at the last tick
+	percent  int
+	requests func() uint64 // to consoles, ever
+	asked    uint64        // of them at its last turn
+	seen     uint64        // and at the last tick
+	loaded   bool
+	again    bool      // memory was given back at the last tick
+	cycle    time.Time // of its last turn
+	turned   uint64    // bytes allocated at its last turn
+	tidied   uint64    // when memory was last given back
+	last     uint64    // and at the last tick
 }
 
 // keepTidy gives memory back to the system until ctx is done. GOGC, if set, is
 // the operator's word and stands.
-func keepTidy(ctx context.Context) error {
+func (g *gatewayd) keepTidy(ctx context.Context) error {
 	now := measured(allocated)
-	t := &tidier{tidied: now, turned: now, last: now, cycle: time.Now()}
+	t := &tidier{tidied: now, turned: now, last: now, cycle: time.Now(), requests: func() uint64 { return 0 }}
+	if g.consoles != nil {
+		t.requests = g.consoles.Requests
+	}
 	t.quieten()
 	turns := make(chan struct{}, 1)
 	tellTurns(ctx, turns)
@@ -78,13 +89,22 @@ func keepTidy(ctx context.Context) error {
 func (t *tidier) turn(now time.Time, bytes uint64) {
 	took, made := now.Sub(t.cycle), bytes-t.turned
 	t.cycle, t.turned = now, bytes
+	asked := t.since(&t.asked)
 	switch {
 	case t.loaded:
-	case took < loadCycle && float64(made) >= loadRate*took.Seconds():
+	case took < loadCycle && float64(made) >= loadRate*took.Seconds(), asked >= fewRequests && float64(asked) >= loadRequests*took.Seconds():
 		t.giveRoom()
 	default:
 		t.quieten()
 	}
+}
+
+// since is how many requests there were since it was called for that mark.
+func (t *tidier) since(mark *uint64) uint64 {
+	now := t.requests()
+	n := now - *mark
+	*mark = now
+	return n
 }
 
 func (t *tidier) giveRoom() {
@@ -111,8 +131,9 @@ func quietFor(live uint64) int {
 // the first time takes out of a pool is the pool's until the second.
 func (t *tidier) tick() {
 	now := measured(allocated)
+	asked := t.since(&t.seen)
 	switch {
-	case now-t.last >= tidyUpTo:
+	case now-t.last >= tidyUpTo, float64(asked) >= loadRequests*tidyEvery.Seconds():
 		t.giveRoom()
 	case now-t.tidied >= tidyFrom, t.again:
 		t.again = now-t.tidied >= tidyFrom

@@ -23,7 +23,8 @@ func TestCollectorGetsRoomUnderLoad(t *testing.T) {
 		t.Errorf("quiet over 8 MiB: %d %%, over 1 GiB: %d %%", low, high)
 	}
 	now, made := time.Now(), measured(allocated)
-	x := &tidier{cycle: now, turned: made, tidied: made, last: made}
+	requests := uint64(0)
+	x := &tidier{cycle: now, turned: made, tidied: made, last: made, requests: func() uint64 { return requests }}
 	x.quieten()
 	quiet := x.percent
 	x.turn(now.Add(loadCycle), made+loadRate)
@@ -38,6 +39,10 @@ func TestCollectorGetsRoomUnderLoad(t *testing.T) {
 	if !x.loaded || x.percent < loadPercent {
 		t.Errorf("after a turn too soon, under load: %d %%", x.percent)
 	}
+	requests += 2 * loadRequests
+	if x.tick(); !x.loaded {
+		t.Error("the load of requests is over before they are")
+	}
 	runtime.KeepAlive(make([]byte, tidyFrom+1))
 	x.tick()
 	if x.loaded || x.percent > max(quiet, smallPercent) || !x.again {
@@ -45,6 +50,16 @@ func TestCollectorGetsRoomUnderLoad(t *testing.T) {
 	}
 	if x.tick(); x.again {
 		t.Error("memory is given back without end")
+	}
+	now = now.Add(time.Hour)
+	x.turn(now, made) // what came before is told of
+	requests += loadRequests - 1
+	if x.turn(now.Add(time.Second), made); x.loaded {
+		t.Error("a few requests are taken for load")
+	}
+	requests += loadRequests
+	if x.turn(now.Add(2*time.Second), made); !x.loaded {
+		t.Error("many requests are taken for none")
 	}
 }
 

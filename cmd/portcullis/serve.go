@@ -210,7 +210,7 @@ func (g *gatewayd) serve(ctx context.Context, ready func()) (err error) {
 	inner, stopRooms := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRooms()
 	var keepers errgroup.Group
-	for name, run := range map[string]func(context.Context) error{"access": g.access.Run, "session": g.sessions.Run, "spool": g.spool.Run, "killswitch": g.killswitch.Run, "outofband": g.outofband.Run, "search": g.search.Run, "memory": keepTidy, "certificate": g.watchCertificate, "grants": g.keepGrants} {
+	for name, run := range map[string]func(context.Context) error{"access": g.access.Run, "session": g.sessions.Run, "spool": g.spool.Run, "killswitch": g.killswitch.Run, "outofband": g.outofband.Run, "search": g.search.Run, "memory": g.keepTidy, "certificate": g.watchCertificate, "grants": g.keepGrants} {
 		keepers.Go(func() error { return named(name, run(inner)) })
 	}
 	if g.consoles != nil {

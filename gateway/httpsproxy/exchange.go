@@ -25,6 +25,7 @@ type exchange struct {
 // WebSocket it returns what carries it from then on.
 func (c *console) serve(w http.ResponseWriter, r *http.Request) (relay func()) {
 	x := &exchange{c: c, w: w, r: r, n: c.count.Add(1)}
+	c.p.requests.Add(1)
 	x.path, _, _ = strings.Cut(r.RequestURI, "?")
 	if x.ends(c.ch.Hold()) {
 		return nil

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/portcullis/portcullis/gateway"
@@ -79,7 +80,8 @@ type Proxy struct {
 	stopped  bool
 	browsers map[any]*browser // connections, by net.Conn
 
-	running sync.WaitGroup // goroutines of consoles
+	running  sync.WaitGroup // goroutines of consoles
+	requests atomic.Uint64
 }
 
 // New checks the configuration. It starts nothing.
@@ -112,6 +114,9 @@ func New(c Config) (*Proxy, error) {
 
 // Handler serves every host TARGET.Apps.
 func (p *Proxy) Handler() http.Handler { return http.HandlerFunc(p.serve) }
+
+// Requests is how many came to consoles since the start.
+func (p *Proxy) Requests() uint64 { return p.requests.Load() }
 
 // Hosts reports whether a Host header names a console.
 func (p *Proxy) Hosts(host string) bool { return p.targetOf(host) != "" }
