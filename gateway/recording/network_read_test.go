@@ -136,6 +136,33 @@ func TestFlowsAreBounded(t *testing.T) {
 	}
 }
 
+// What was refused together is counted as the flows that it is, and worded by
+// its host.
+func TestFlowsRefusedTogether(t *testing.T) {
+	v := openVault(t, filepath.Join(t.TempDir(), "recordings"))
+	c := tunnel(t, start(t, v, "ses_1"))
+	scan := flowTo(1, "10.0.0.5:0")
+	scan.Verdict, scan.Rule, scan.Why, scan.Times, scan.Ended = gateway.FlowRefused, "abilities.flows", "65000 flows to ports 1 to 65535", 65000, true
+	rest := gateway.NetworkFlow{N: 2, Verdict: gateway.FlowRefused, Rule: "flows", Why: "more", Times: 7, Ended: true}
+	one := flowTo(3, "10.0.0.5:22")
+	one.Verdict = gateway.FlowRefused
+	for _, f := range []gateway.NetworkFlow{scan, rest, one} {
+		must(t, c.NetworkFlow(f))
+	}
+	x, err := v.Index(t.Context(), "ses_1")
+	must(t, err)
+	line, err := v.FlowTimeline(t.Context(), "ses_1", FlowQuery{})
+	must(t, err)
+	if x.Refused != 65008 || line.Counts[gateway.FlowRefused] != 65008 || len(line.Flows) != 3 {
+		t.Errorf("%d and %v refused, %+v", x.Refused, line.Counts, line.Flows)
+	}
+	for i, want := range []string{"tcp to 10.0.0.5, refused 65000 times: 65000 flows to ports", "flows to other hosts, refused 7 times", "tcp to 10.0.0.5:22, refused"} {
+		if got := FlowText(line.Flows[i].NetworkFlow); !strings.HasPrefix(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 // What has not ended is held in bounded memory: the oldest is given up as far
 // as it was told.
 func TestFlowsThatNeverEndAreGivenUp(t *testing.T) {
