@@ -67,13 +67,13 @@ func (p *Proxy) newConsole(ctx context.Context, live Live, host string) (*consol
 	return c, err
 }
 
-// origin is how browsers name a console (RFC 6454).
 // ServiceAddress is the origin at which service accounts reach a target, and
 // the audience of their tokens.
 func (p *Proxy) ServiceAddress(target string) string {
 	return p.origin(gateway.ServicePrefix + target + "." + p.c.Apps)
 }
 
+// origin is how browsers name a console (RFC 6454).
 func (p *Proxy) origin(host string) string {
 	scheme := "https://"
 	if p.c.Insecure {

@@ -55,7 +55,7 @@ func (r *targetReader) next(most int) (*[bulk]byte, int, error) {
 	var got error
 	err := r.raw.Read(func(fd uintptr) bool {
 		b = r.pool.get()
-		if n, got = readSome(int(fd), b[:most]); got == unix.EAGAIN {
+		if n, got = readSome(int(fd), b[:most]); errors.Is(got, unix.EAGAIN) {
 			r.pool.put(b)
 			b = nil
 			return false

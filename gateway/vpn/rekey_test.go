@@ -2,6 +2,7 @@ package vpn
 
 import (
 	"crypto/sha256"
+	"errors"
 	"hash"
 	"io"
 	"net"
@@ -52,7 +53,7 @@ func (x *bulkEcho) read() error {
 		x.longest, last = max(x.longest, time.Since(last)), time.Now()
 		_, _ = x.got.Write(b[:n])
 		x.in += n
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
