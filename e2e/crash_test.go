@@ -31,7 +31,7 @@ func within(limit time.Duration) time.Duration {
 	return time.Duration(binary.BigEndian.Uint64(b[:]) % uint64(limit))
 }
 
-// seen keeps what a client has shown.
+// seen keeps what a program has shown, which runs on while it is read.
 type seen struct {
 	mu  sync.Mutex
 	buf bytes.Buffer

@@ -114,11 +114,11 @@ func waitDisplay(s *tunnelStory, display string) {
 }
 
 // runs starts a program in a space until the story ends; what it says can be
-// read then.
+// can be read at any time.
 func (s *tunnelStory) runs(space *rig.Space, home, name string, args ...string) fmt.Stringer {
 	s.Helper()
 	ctx, cancel := context.WithCancel(s.ctx)
-	said := &bytes.Buffer{}
+	said := &seen{}
 	c := space.Command(ctx, name, args...)
 	c.Env, c.WaitDelay, c.Stdout, c.Stderr = append(os.Environ(), "HOME="+home), time.Second, said, said
 	s.must(c.Start())
