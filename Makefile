@@ -35,8 +35,9 @@ UNWATCHED := $(addprefix crypto/internal/fips140/,edwards25519/... nistec/... bi
 	modernc.org/sqlite/lib modernc.org/libc/... modernc.org/memory
 RACE := -race $(foreach p,$(UNWATCHED),-gcflags=$(p)=-race=false)
 
-# npm writes its own copy of the lock when all of it is in place.
-modules = cd $(1) && { [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --no-audit --no-fund; }
+# The lock that is in place is kept beside it, once all of it is. A time would
+# not do: a folder that was copied from elsewhere is new.
+modules = cd $(1) && { cmp -s package-lock.json node_modules/.of.json || { npm ci --no-audit --no-fund && cp package-lock.json node_modules/.of.json; }; }
 
 .PHONY: help build web demo test test-needs lint bench fuzz vuln soak soak-gate regress model clean
 

@@ -113,7 +113,7 @@ func waitDisplay(s *tunnelStory, display string) {
 	s.must(rig.Until(s.ctx, 10*time.Second, func() error { _, err := os.Stat("/tmp/.X11-unix/X" + display[1:]); return err }))
 }
 
-// runs starts a program in a space until the story ends; what it says can be
+// runs starts a program in a space until the story ends; what it says
 // can be read at any time.
 func (s *tunnelStory) runs(space *rig.Space, home, name string, args ...string) fmt.Stringer {
 	s.Helper()
