@@ -178,18 +178,9 @@ func echoes(t *testing.T) (addr string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = io.Copy(c, c) // the story hears whether it came back
-			c.Close()
-		}
-	}()
-	t.Cleanup(func() { l.Close(); <-done })
+	takes(t, l, func(c net.Conn) {
+		_, _ = io.Copy(c, c) // the story hears whether it came back
+		c.Close()
+	})
 	return l.Addr().String()
 }

@@ -112,18 +112,7 @@ func (s *tunnelStory) serve(addr string, f func(net.Conn)) {
 	s.Helper()
 	l, err := s.lab.Plant.Listen("tcp", addr)
 	s.must(err)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go f(c)
-		}
-	}()
-	s.Cleanup(func() { l.Close(); <-done })
+	takes(s, l, f)
 }
 
 // echoes gives back what comes to the plant's port 7.
